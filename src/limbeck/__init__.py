@@ -1,0 +1,1 @@
+"""limbeck: feature-based knowledge distillation for any pair of PyTorch models."""

@@ -1,0 +1,159 @@
+"""How what a loader yields becomes the call of a model, and a model's answer becomes logits."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from limbeck.errors import DataError, ModelError
+
+LABEL_KEYS = ("labels", "label", "targets", "target", "y")
+
+
+class Batch(NamedTuple):
+    """One batch of training data.
+
+    Attributes:
+        inputs: what both models are called with: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        targets: labels, or ``None``.
+        keys: number of each sample and of its view, for losses and caches that know samples by name.
+    """
+
+    inputs: Any
+    targets: Any = None
+    keys: Int[Tensor, "B 2"] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many samples the batch holds."""
+        return len(first_tensor(self.inputs))
+
+    @property
+    def mask(self) -> Bool[Tensor, "B N"] | None:
+        """The padding mask among the inputs (``attention_mask``), ``True`` at valid positions."""
+        mask = self.inputs.get("attention_mask") if isinstance(self.inputs, Mapping) else None
+        return mask.bool() if isinstance(mask, Tensor) and mask.ndim == 2 else None
+
+
+Adapt = Callable[[Any], Batch]
+ReadOutput = Callable[[Any], Any]
+
+
+def adapt_batch(raw: Any) -> Batch:
+    """Read ``x``, ``(x,)``, ``(x, y)``, ``(x1, x2, ..., y)`` or a dict whose labels stand under a usual name.
+
+    Raises:
+        DataError: if there is no tensor in the batch.
+
+    Example:
+        >>> adapt_batch((torch.zeros(4, 2), torch.zeros(4))).targets.shape
+        torch.Size([4])
+        >>> sorted(adapt_batch({"input_ids": torch.zeros(4, 2), "labels": torch.zeros(4)}).inputs)
+        ['input_ids']
+    """
+    if isinstance(raw, Batch):
+        return raw
+    if isinstance(raw, Tensor):
+        return Batch(raw)
+    if isinstance(raw, Mapping):
+        label = next((key for key in LABEL_KEYS if key in raw), None)
+        inputs = {key: value for key, value in raw.items() if key != label}
+        return Batch(inputs, None if label is None else raw[label])
+    if isinstance(raw, Sequence) and not isinstance(raw, str) and len(raw) > 0:
+        if len(raw) == 1:
+            return adapt_batch(raw[0])
+        inputs = raw[0] if len(raw) == 2 else tuple(raw[:-1])
+        return Batch(inputs, raw[-1])
+    raise DataError(
+        f"A batch must be a tensor, a tuple ending in labels, or a dict. Found {type(raw).__name__}. "
+        "Give adapt=lambda raw: limbeck.Batch(inputs, targets)."
+    )
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Call ``model`` with the inputs of a batch; of a dict, with the entries that its ``forward`` takes."""
+    if isinstance(inputs, Mapping):
+        return model(**accepted(model, inputs))
+    if isinstance(inputs, tuple):
+        return model(*inputs)
+    return model(inputs)
+
+
+def accepted(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of ``inputs`` that the model's ``forward`` has a parameter for."""
+    parameters = inspect.signature(unwrap(model).forward).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return dict(inputs)
+    return {key: value for key, value in inputs.items() if key in parameters}
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The user's own module inside of DDP, FSDP1 or ``torch.compile``."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and type(model).__name__ in {"DistributedDataParallel", "DataParallel"}:
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
+
+
+def read_logits(output: Any) -> Any:
+    """The logits in what a model returned: the tensor itself, ``.logits``, ``["logits"]``, or the first tensor.
+
+    Returns ``None`` for an answer without logits, such as the hidden states of an encoder.
+
+    Example:
+        >>> read_logits((torch.zeros(2, 3), "more")).shape
+        torch.Size([2, 3])
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        return output.get("logits")
+    if hasattr(output, "logits"):
+        return output.logits
+    if isinstance(output, tuple | list) and output and isinstance(output[0], Tensor):
+        return output[0]
+    return None
+
+
+def first_tensor(value: Any) -> Tensor:
+    """The first tensor in a nested value.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    found = next(iter(tensors(value)), None)
+    if found is None:
+        raise ModelError(f"A tensor is needed here. Found {type(value).__name__} without one.")
+    return found
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in a nested value of dicts, tuples, lists and model outputs, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, tuple | list):
+        return [found for each in value for found in tensors(each)]
+    return []
+
+
+def move(value: Any, device: torch.device | str) -> Any:
+    """A nested value with its tensors on ``device``, copied without waiting where the memory is pinned."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {key: move(each, device) for key, each in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(move(each, device) for each in value))
+    if isinstance(value, tuple | list):
+        return type(value)(move(each, device) for each in value)
+    return value
