@@ -8,9 +8,18 @@ from torch import Tensor
 
 
 class Context(NamedTuple):
-    """What is known of a batch when its losses are computed; every part may be absent."""
+    """What is known of a batch when its output losses are computed; every part may be absent.
+
+    Attributes:
+        targets: labels.
+        keys: number of each sample and of its view.
+        student_output: the student's logits.
+        teacher_output: the teacher's logits.
+        student_loss: the loss that the student's own forward returned.
+    """
 
     targets: Any = None
     keys: Tensor | None = None
     student_output: Any = None
     teacher_output: Any = None
+    student_loss: Tensor | None = None

@@ -1,1 +1,6 @@
-"""Empty until its first file arrives."""
+"""Terms and the distiller that joins them."""
+
+from limbeck.distiller.distiller import Distiller, DistillOutput
+from limbeck.distiller.term import Term
+
+__all__ = ["DistillOutput", "Distiller", "Term"]

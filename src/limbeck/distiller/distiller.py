@@ -1,0 +1,216 @@
+"""The student, what it learns from, and the one loss that comes of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
+from limbeck.batch import Batch, ReadOutput, read_logits
+from limbeck.capture.capture import Capture, Captured
+from limbeck.context import Context
+from limbeck.distiller.tap_norms import measure
+from limbeck.distiller.term import Term
+from limbeck.errors import DataError
+from limbeck.links import FeatureSpec
+from limbeck.outputs.family import OutputLoss
+from limbeck.schedules.family import Schedule
+
+_FORGOTTEN = 200
+
+
+class DistillOutput(NamedTuple):
+    """What one forward of the distiller gave.
+
+    Attributes:
+        loss: the one number to call ``backward`` on.
+        terms: every loss before it was weighed, in the order of :attr:`Distiller.names`.
+        weights: what each was multiplied with.
+        student: what the student returned.
+    """
+
+    loss: Float[Tensor, ""]
+    terms: Float[Tensor, "L"]
+    weights: Float[Tensor, "L"]
+    student: Any
+
+
+class Distiller(nn.Module):
+    """Runs the student, compares it with the teacher, and weighs the terms.
+
+    The teacher is an argument and no submodule: the state dict holds the student and the projectors only, DDP and FSDP
+    see exactly what is trained, and a cache of features can stand in for the model. Call :meth:`step` after each
+    optimizer step, so that balancer and schedule move on.
+
+    Args:
+        student: trained in place.
+        terms: feature terms.
+        outputs: output losses.
+        balancer: weighs the terms; its groups are ``feature`` for each term, then ``output`` for each output loss.
+        schedule: how strongly each group acts as training goes on; ``None`` for constantly.
+        total_steps: optimizer steps of the whole training; a schedule needs it.
+        read_output: takes the logits from what a model returned.
+
+    Example:
+        >>> from limbeck.balancers import Fixed
+        >>> from limbeck.outputs import CrossEntropy
+        >>> student = nn.Linear(4, 3)
+        >>> distiller = Distiller(student, outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
+        >>> out = distiller(Batch(torch.zeros(2, 4), torch.tensor([0, 1])))
+        >>> out.loss.backward()
+        >>> distiller.step()
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        *,
+        terms: Sequence[Term] = (),
+        outputs: Sequence[OutputLoss] = (),
+        balancer: Balancer,
+        schedule: Schedule | None = None,
+        total_steps: int | None = None,
+        read_output: ReadOutput = read_logits,
+    ) -> None:
+        super().__init__()
+        groups = (FEATURE,) * len(terms) + (OUTPUT,) * len(outputs)
+        if balancer.groups != groups:
+            raise DataError(
+                f"The balancer must be built for the groups of these terms, {list(groups)}. Found "
+                f"{list(balancer.groups)}. Write {type(balancer).__name__}({list(groups)})."
+            )
+        if schedule is not None and total_steps is None:
+            raise DataError(f"{schedule} needs the length of the training. Give total_steps=.")
+        self.student = student
+        self.terms = nn.ModuleList(terms)
+        self.outputs = nn.ModuleList(outputs)
+        self.balancer = balancer
+        self.schedule = schedule
+        self.total_steps = total_steps
+        self.read_output = read_output
+        self.names = tuple(term.name for term in terms) + tuple(type(each).__name__ for each in outputs)
+        self._capture = Capture(student, self.student_sites)
+        self._done = 0
+        self._since_step = 0
+        self._last: tuple[Tensor, Any] | None = None
+
+    @property
+    def student_sites(self) -> tuple[FeatureSpec, ...]:
+        """The student's sites that the terms read."""
+        return tuple({term.link.student.site: term.link.student for term in self._terms}.values())
+
+    @property
+    def teacher_sites(self) -> tuple[FeatureSpec, ...]:
+        """The teacher's sites that the terms read."""
+        return tuple({term.link.teacher.site: term.link.teacher for term in self._terms}.values())
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term compares with the teacher."""
+        return bool(len(self.terms)) or any("teacher_output" in each.requires for each in self._outputs)
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done."""
+        return min(1.0, self._done / self.total_steps) if self.total_steps else 0.0
+
+    def forward(self, batch: Batch, teacher: Captured | None = None) -> DistillOutput:
+        """The loss on one batch.
+
+        Args:
+            batch: inputs and, where a loss requires them, labels.
+            teacher: what the teacher gave for the same inputs.
+
+        Raises:
+            DataError: if a term compares with the teacher and none is given.
+        """
+        if teacher is None and self.needs_teacher:
+            raise DataError(
+                "This distiller compares with a teacher. Found none. Call distiller(batch, teacher(batch)); to only "
+                "run the student, call distiller.student."
+            )
+        captured = self._capture(self._inputs(batch), batch.mask)
+        losses = self._losses(captured, teacher, batch)
+        balanced = self.balancer(losses, self._strengths(losses))
+        if self.training and torch.is_grad_enabled():
+            self._remember(losses, captured)
+        return DistillOutput(balanced.total, losses.detach(), balanced.weights, captured.output)
+
+    def step(self) -> None:
+        """Move balancer and schedule on; call it once after each optimizer step."""
+        if self._last is not None:
+            self.balancer.step(*self._last)
+        self._last = None
+        self._since_step = 0
+        self._done += 1
+
+    def close(self) -> None:
+        """Take the hooks off the student."""
+        self._capture.close()
+
+    def get_extra_state(self) -> Tensor:
+        """Steps done, so that a schedule goes on where it was."""
+        return torch.tensor(self._done)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore the steps done."""
+        self._done = int(state)
+
+    @property
+    def _terms(self) -> list[Term]:
+        return [term for term in self.terms if isinstance(term, Term)]
+
+    @property
+    def _outputs(self) -> list[OutputLoss]:
+        return [each for each in self.outputs if isinstance(each, OutputLoss)]
+
+    def _inputs(self, batch: Batch) -> Any:
+        if not any("student_loss" in each.requires for each in self._outputs):
+            return batch.inputs
+        if not isinstance(batch.inputs, Mapping):
+            raise DataError(
+                "A model's own loss needs inputs by name, with its labels among them. Found "
+                f"{type(batch.inputs).__name__}. Yield dicts from the loader, or use CrossEntropy."
+            )
+        return {**batch.inputs, "labels": batch.targets}
+
+    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> Float[Tensor, "L"]:
+        theirs = {} if teacher is None else teacher.features
+        losses = [term(captured.features, theirs) for term in self.terms]
+        if len(self.outputs):
+            context = Context(
+                targets=batch.targets,
+                keys=batch.keys,
+                student_output=self.read_output(captured.output),
+                teacher_output=None if teacher is None else self.read_output(teacher.output),
+                student_loss=getattr(captured.output, "loss", None),
+            )
+            losses += [each(context) for each in self.outputs]
+        return torch.stack([loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses])
+
+    def _strengths(self, losses: Float[Tensor, "L"]) -> Float[Tensor, "L"] | None:
+        if self.schedule is None:
+            return None
+        strength = self.schedule(self.progress)
+        values = [strength.feature] * len(self.terms) + [strength.output] * len(self.outputs)
+        return losses.new_tensor(values)
+
+    def _remember(self, losses: Float[Tensor, "L"], captured: Captured) -> None:
+        every = self.balancer.measure_every
+        norms = None
+        if every and self._done % every == 0:
+            taps = [captured.raw[term.link.student.site] for term in self._terms]
+            norms = measure(losses, taps, self.balancer.shares)
+        self._last = (losses.detach(), norms)
+        self._since_step += 1
+        if self._since_step == _FORGOTTEN and (self.schedule is not None or every):
+            warnings.warn(
+                f"{_FORGOTTEN} batches have passed without distiller.step(): balancer and schedule stand still. "
+                "Call distiller.step() after each optimizer step.",
+                stacklevel=3,
+            )

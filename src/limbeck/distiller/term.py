@@ -1,0 +1,90 @@
+"""One feature term: a link, what the student's side and the teacher's side pass through, and the loss between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limbeck.errors import DataError
+from limbeck.features import Feature, Features
+from limbeck.links import Link
+from limbeck.losses.family import FeatureLoss
+from limbeck.projectors.family import Projector
+from limbeck.targets.family import Target
+
+
+class Term(nn.Module):
+    """Compares a student's site with a teacher's.
+
+    Args:
+        link: which two sites.
+        loss: the comparison.
+        projector: what the student's feature passes through; ``None`` for nothing.
+        targets: what the teacher's feature passes through, one after the other.
+
+    Example:
+        >>> from limbeck.links import FeatureSpec
+        >>> from limbeck.losses import MSE
+        >>> from limbeck.projectors import Linear
+        >>> link = Link(FeatureSpec("fc1", "BC", 8), FeatureSpec("layer4", "BC", 16))
+        >>> term = Term(link, loss=MSE(), projector=Linear.for_link(link))
+        >>> student, teacher = Feature(torch.zeros(2, 1, 8)), Feature(torch.zeros(2, 1, 16))
+        >>> bool(term({"fc1": student}, {"layer4": teacher}) < 1)
+        True
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        loss: FeatureLoss,
+        projector: Projector | None = None,
+        targets: Sequence[Target] = (),
+    ) -> None:
+        super().__init__()
+        self.link = link
+        self.loss = loss
+        self.projector = projector
+        self.targets = nn.ModuleList(targets)
+
+    @property
+    def name(self) -> str:
+        """The two sites, student first."""
+        return f"{self.link.student.site} <- {self.link.teacher.site}"
+
+    def forward(self, student: Features, teacher: Features) -> Float[Tensor, ""]:
+        """The loss on one batch."""
+        mine = student[self.link.student.site]
+        projected = mine if self.projector is None else self.projector(mine)
+        return self.loss(projected, self.target(teacher[self.link.teacher.site]))
+
+    @torch.no_grad()
+    def target(self, feature: Feature) -> Feature:
+        """What the student must predict from the teacher's feature."""
+        feature = feature.full_precision()
+        for each in self.targets:
+            feature = each(feature)
+        return feature
+
+    @torch.no_grad()
+    def fit(self, features: Iterable[Feature]) -> None:
+        """Take the statistics that the targets need from the teacher's features on a few batches.
+
+        Raises:
+            DataError: if a value is not finite.
+        """
+        site = self.link.teacher.site
+        gathered = [feature.full_precision() for feature in features]
+        for feature in gathered:
+            if not torch.isfinite(feature.x).all():
+                bad = int((~torch.isfinite(feature.x)).sum())
+                raise DataError(
+                    f"The teacher's features must be finite. Found {bad} values at '{site}' that are NaN or infinite. "
+                    "Check the teacher's weights and the inputs, or leave the site out of the plan."
+                )
+        for each in self.targets:
+            each.fit(gathered)
+            gathered = [each(feature) for feature in gathered]

@@ -1,0 +1,93 @@
+"""A component named in a recipe or plan: its kind and its options, resolved to a class."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from limbeck.errors import RecipeError, nearest
+
+
+class Part(BaseModel):
+    """One component by name, such as ``{kind: SoftLabels, temperature: 4}``.
+
+    ``kind`` is a name in the catalogue of its family (``limbeck.losses.__all__`` and so on), or
+    ``"package.module:Class"`` for a class of your own, whose module is then imported.
+
+    Example:
+        >>> import limbeck.outputs
+        >>> Part(kind="SoftLabels", temperature=2.0).build(limbeck.outputs)
+        SoftLabels(temperature=2.0)
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the kind."""
+        return {key: _plain(value) for key, value in (self.model_extra or {}).items()}
+
+    def plain(self) -> dict[str, Any]:
+        """The part as it stands in YAML."""
+        return {"kind": self.kind, **(self.model_extra or {})}
+
+    def resolve(self, family: ModuleType) -> type:
+        """The class.
+
+        Raises:
+            RecipeError: if the family has no such class; names the nearest ones.
+        """
+        if ":" in self.kind:
+            return _imported(self.kind)
+        if self.kind not in family.__all__:
+            name = family.__name__.rpartition(".")[2]
+            raise RecipeError(
+                f"'{self.kind}' is not in limbeck.{name}. {nearest(self.kind, family.__all__)} "
+                "A class of your own is named 'package.module:Class'."
+            )
+        return getattr(family, self.kind)
+
+    def build(self, family: ModuleType, *arguments: Any, method: str = "__init__", **more: Any) -> Any:
+        """An instance: the class called with ``arguments`` and the options (or its ``method`` so called).
+
+        Raises:
+            RecipeError: if an option is not known or its value is refused.
+        """
+        cls = self.resolve(family)
+        make = cls if method == "__init__" else getattr(cls, method)
+        known = set(inspect.signature(make).parameters)
+        for option in self.options:
+            if option not in known:
+                names = [name for name in known if name not in {"link", "groups", "shares", "options"}]
+                raise RecipeError(f"{self.kind} has no option '{option}'. {nearest(option, names)}")
+        try:
+            return make(*arguments, **self.options, **more)
+        except TypeError as error:
+            raise RecipeError(f"{self.kind} does not take {self.options}: {error}.") from error
+
+    def __str__(self) -> str:
+        """Kind and options, as a call."""
+        return f"{self.kind}({', '.join(f'{key}={value}' for key, value in self.options.items())})"
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(each) for each in value) if isinstance(value, list) else value
+
+
+def _imported(name: str) -> type:
+    module_name, _, class_name = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(
+            f"'{name}' could not be imported: {error}. Write 'package.module:Class' of an installed package."
+        ) from error
+    if not isinstance(found, type):
+        raise RecipeError(f"'{name}' must be a class. Found {type(found).__name__}.")
+    return found

@@ -1,0 +1,56 @@
+"""A teacher that runs on every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from limbeck.batch import Batch
+from limbeck.capture.capture import Capture, Captured
+from limbeck.links import FeatureSpec
+
+
+class Teacher:
+    """Runs a frozen model in evaluation mode and reads its sites.
+
+    The model is put into evaluation mode and given back as it was by :meth:`close`; parameters, buffers and
+    ``requires_grad`` flags are not touched.
+
+    Args:
+        model: the teacher.
+        sites: what to read; see :class:`~limbeck.capture.Capture`.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> teacher = Teacher(model, [FeatureSpec("1", "BC", channels=8)])
+        >>> teacher(Batch(torch.zeros(3, 4))).features["1"].x.shape
+        torch.Size([3, 1, 8])
+        >>> teacher.close()
+    """
+
+    def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec] = ()) -> None:
+        self.model = model
+        self._modes = {module: module.training for module in model.modules()}
+        self._capture = Capture(model, sites)
+
+    def __call__(self, batch: Batch) -> Captured:
+        """Run the teacher on a batch."""
+        if any(module.training for module in self._modes):
+            self.model.eval()
+        # no_grad, not inference_mode: losses that save the teacher's tensor for backward refuse inference tensors.
+        with torch.no_grad():
+            return self._capture(batch.inputs, batch.mask)
+
+    def close(self) -> None:
+        """Take the hooks off and give every module its mode back."""
+        self._capture.close()
+        for module, training in self._modes.items():
+            module.training = training
+
+    def __enter__(self) -> Teacher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
