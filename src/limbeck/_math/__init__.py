@@ -1,1 +1,1 @@
-"""Empty until its first file arrives."""
+"""Pure functions of tensors that several families compute with."""

@@ -104,13 +104,13 @@ class Capture:
 
 
 class _Recorder:
-    """What the taps of one Capture share: whether they act, what they saw, what must be copied."""
+    """What the taps of one Capture share: whether they act, what they saw, which tensors need care."""
 
     def __init__(self) -> None:
         self.active = False
         self.careful = True
         self.seen: dict[str, Tensor] = {}
-        self.originals: dict[str, tuple[Tensor, int]] = {}
+        self.copies: dict[str, tuple[Tensor, int]] = {}
         self.calls: dict[int, int] = {}
         self.overwritten: set[str] = set()
         self.checked_modes: set[bool] = set()
@@ -120,24 +120,28 @@ class _Recorder:
 
     def finish(self, *, training: bool) -> dict[str, Tensor]:
         # An in-place operation on a captured tensor moves its version counter. The first forward in each mode keeps
-        # copies of everything and learns from the counters which sites need one from then on.
-        if self.careful and self.seen and self.originals.keys() == self.seen.keys():
-            self.overwritten |= {site for site, (tensor, then) in self.originals.items() if tensor._version != then}
+        # copies of everything and learns from the counters which sites need care from then on.
+        if self.careful and self.copies.keys() == self.seen.keys():
+            moved = {site for site, (_, then) in self.copies.items() if self.seen[site]._version != then}
+            self.overwritten |= moved
             self.checked_modes.add(training)
+            return {site: self.copies[site][0] if site in moved else tensor for site, tensor in self.seen.items()}
         return dict(self.seen)
 
     def stop(self) -> None:
         self.active = False
         self.seen.clear()
-        self.originals.clear()
+        self.copies.clear()
         self.calls.clear()
 
+    def needs_care(self, site: str) -> bool:
+        # In compiled code there are no version counters to learn from: there every site needs it.
+        return site in self.overwritten or (self.careful and torch.compiler.is_compiling())
+
     def see(self, site: str, tensor: Tensor) -> None:
-        if self.careful or site in self.overwritten:
-            if not torch.compiler.is_compiling():
-                self.originals[site] = (tensor, tensor._version)
-            tensor = tensor.clone()
         self.seen[site] = tensor
+        if self.careful and not torch.compiler.is_compiling():
+            self.copies[site] = (tensor.clone(), tensor._version)
 
 
 class _Tap:
@@ -147,18 +151,27 @@ class _Tap:
         self.sites = [(site, Address.parse(site)) for site in sites]
         self.recorder = recorder
 
-    def after(self, _module: nn.Module, _args: Any, output: Any) -> None:
-        if self.recorder.active:
-            self._read(output)
+    def after(self, _module: nn.Module, _args: Any, output: Any) -> Tensor | None:
+        if not self.recorder.active:
+            return None
+        self._read(output)
+        # What follows overwrites this tensor: it gets a copy to do that to. The tensor itself stays as it was, and
+        # gradients of everything that follows still pass through it.
+        if isinstance(output, Tensor) and any(self.recorder.needs_care(site) for site, _ in self.sites):
+            return output.clone()
+        return None
 
     def before(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
         if self.recorder.active:
-            self._read((*args, *kwargs.values()))
+            self._read((*args, *kwargs.values()), copy=True)
 
-    def _read(self, value: Any) -> None:
-        count = self.recorder.calls.get(id(self), 0)
-        self.recorder.calls[id(self)] = count + 1
+    def _read(self, value: Any, *, copy: bool = False) -> None:
+        recorder = self.recorder
+        count = recorder.calls.get(id(self), 0)
+        recorder.calls[id(self)] = count + 1
         found = tensors(value)
+        copy = copy or not isinstance(value, Tensor)
         for site, address in self.sites:
             if address.call in {None, count} and address.item < len(found):
-                self.recorder.see(site, found[address.item])
+                tensor = found[address.item]
+                recorder.see(site, tensor.clone() if copy and recorder.needs_care(site) else tensor)

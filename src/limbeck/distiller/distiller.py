@@ -115,6 +115,11 @@ class Distiller(nn.Module):
         return bool(len(self.terms)) or any("teacher_output" in each.requires for each in self._outputs)
 
     @property
+    def minimum_batch(self) -> int:
+        """The smallest batch that every term can be computed on."""
+        return max([term.loss.minimum_batch for term in self._terms], default=1)
+
+    @property
     def progress(self) -> float:
         """Share of the training that is done."""
         return min(1.0, self._done / self.total_steps) if self.total_steps else 0.0
@@ -140,6 +145,10 @@ class Distiller(nn.Module):
         if self.training and torch.is_grad_enabled():
             self._remember(losses, captured)
         return DistillOutput(balanced.total, losses.detach(), balanced.weights, captured.output)
+
+    def read_student(self, batch: Batch) -> Captured:
+        """Run the student and read its sites, without any loss."""
+        return self._capture(batch.inputs, batch.mask)
 
     def step(self) -> None:
         """Move balancer and schedule on; call it once after each optimizer step."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limbeck.context import Context
-from limbeck.errors import DataError, ShapeMismatch
+from limbeck.errors import DataError, ModelError, ShapeMismatch
 
 
 class OutputLoss(nn.Module, ABC):
@@ -30,6 +30,7 @@ class OutputLoss(nn.Module, ABC):
 
         Raises:
             DataError: if the batch lacks something that the loss requires.
+            ModelError: if the student gave no logits and the loss is not the student's own.
             ShapeMismatch: if student and teacher answer in different shapes.
         """
         for part in sorted(self.requires):
@@ -39,13 +40,20 @@ class OutputLoss(nn.Module, ABC):
                     "Give labelled data, or use an output loss that needs none."
                 )
         student, teacher = context.student_output, context.teacher_output
+        if not isinstance(student, Tensor) and "student_loss" not in self.requires:
+            raise ModelError(
+                f"{type(self).__name__} needs the student's logits. Found {type(student).__name__}. "
+                "Say where they are (output=lambda raw: ...), or distil features only (recipe='features')."
+            )
         if "teacher_output" in self.requires and student.shape != teacher.shape:
             raise ShapeMismatch(
                 f"{type(self).__name__} needs logits of one shape. Found student {tuple(student.shape)}, teacher "
                 f"{tuple(teacher.shape)}. Give both models the same classes, or distil features only "
                 "(recipe='features')."
             )
-        with torch.autocast(student.device.type, enabled=False):
+        known = student if isinstance(student, Tensor) else context.student_loss
+        device = "cpu" if known is None else known.device.type
+        with torch.autocast(device, enabled=False):
             full = context._replace(student_output=_full(student), teacher_output=_full(teacher, detach=True))
             return self.judge(full)
 

@@ -1,1 +1,5 @@
-"""Empty until its first file arrives."""
+"""What a run was worth."""
+
+from limbeck.report.report import Report
+
+__all__ = ["Report"]

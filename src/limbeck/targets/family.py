@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
 
 from torch import nn
 
@@ -12,14 +13,21 @@ from limbeck.links import FeatureSpec, Link
 
 
 class Target(nn.Module, ABC):
-    """Maps a teacher's feature; has no parameters, only buffers that are fitted once and then frozen."""
+    """Maps a teacher's feature; has no parameters, only buffers that are fitted once and then frozen.
+
+    Attributes:
+        keeps_channels: whether a channel of its output is still the teacher's channel in the teacher's own units; where
+            it is not, a student of equal width needs a projector all the same.
+    """
+
+    keeps_channels: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
     def for_link(cls, link: Link, /) -> Target:
         """Build one with the sizes of a link. Subclasses add their options as keyword-only arguments."""
 
-    def fit(self, features: Iterable[Feature], /) -> None:  # noqa: B027 - a target may have nothing to fit
+    def fit(self, features: Iterable[Feature], /) -> None:
         """Take statistics from the teacher's features on a few batches."""
 
     @abstractmethod

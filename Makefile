@@ -1,0 +1,40 @@
+# `make demo` and `make test` do all the set-up by themselves; the others are for people who change the code.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+EXTRA ?= dev
+
+.PHONY: demo test lint format clean
+
+# torch comes with pip, as pip knows where a machine keeps its wheels.
+$(VENV)/demo.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -e '.[demo]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/limbeck demo
+
+# Twice: run-time shape checks and compiled code exclude each other.
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest tests --jaxtyping-packages=limbeck,beartype.beartype -m "not compiled"
+	$(BIN)/python -m pytest tests -m compiled
+	$(BIN)/python -m pytest --doctest-modules src --doctest-glob='*.md' README.md docs
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,60 @@
+"""Which samples of a batch resemble each other."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from limbeck._math.masking import zeroed
+from limbeck.features import Feature
+
+
+def flattened(feature: Feature) -> Float[Tensor, "B D"]:
+    """Positions and channels of each sample as one vector, with zeros at positions that are not valid."""
+    return zeroed(feature.x, feature.mask).flatten(1)
+
+
+def unit_gram(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
+    """Inner product of every sample with every other, each row scaled to length 1.
+
+    Example:
+        >>> unit_gram(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    return F.normalize(x @ x.T, dim=1)
+
+
+def centred(x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """Every column less its mean over the batch."""
+    return x - x.mean(0, keepdim=True)
+
+
+def u_centred(gram: Float[Tensor, "B B"]) -> Float[Tensor, "B B"]:
+    r"""A Gram matrix whose diagonal is zero and whose rows and columns sum to zero, centred without bias.
+
+    From "Partial Distance Correlation with Methods for Dissimilarities" (Székely & Rizzo 2014),
+    https://arxiv.org/abs/1310.2926, eq. 2.4, applied to the matrix with its diagonal set to zero. The inner product of
+    two such matrices over $n (n - 3)$ is the unbiased HSIC$_1$ of "Feature Selection via Dependence Maximization"
+    (Song et al. 2012).
+
+    Example:
+        >>> gram = u_centred(torch.arange(16.0).reshape(4, 4) + torch.arange(16.0).reshape(4, 4).T)
+        >>> bool(gram.sum(0).abs().max() < 1e-5)
+        True
+    """
+    n = len(gram)
+    diagonal = torch.eye(n, dtype=torch.bool, device=gram.device)
+    off = gram.masked_fill(diagonal, 0.0)
+    rows = off.sum(1, keepdim=True) / (n - 2)
+    columns = off.sum(0, keepdim=True) / (n - 2)
+    whole = off.sum() / ((n - 1) * (n - 2))
+    return (off - rows - columns + whole).masked_fill(diagonal, 0.0)
+
+
+def unbiased_hsic(student: Float[Tensor, "B B"], teacher: Float[Tensor, "B B"]) -> Float[Tensor, ""]:
+    """Dependence of two matrices from :func:`u_centred`; expected value 0 where there is none."""
+    n = len(student)
+    return (student * teacher).sum() / (n * (n - 3))

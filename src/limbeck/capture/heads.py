@@ -1,0 +1,89 @@
+"""Finding the module that turns what a network knows into its answer."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+from torch import nn
+
+from limbeck.capture.cut_points import Dataflow
+from limbeck.capture.trace import Call, Key, Trace
+
+# An answer that comes straight from a non-linearity or a normalisation is no logits but a representation, and a product
+# outside of any module cannot be named. Names are those of operations in the autograd graph.
+_ENDS_SEARCH = (
+    *("Relu", "Gelu", "Silu", "Mish", "Hardswish", "LeakyRelu", "Elu", "Celu", "Selu", "Softplus", "Hardtanh", "Prelu"),
+    *("NativeLayerNorm", "NativeBatchNorm", "NativeGroupNorm", "FusedRmsNorm", "Rsqrt", "Var"),
+    *("Mm", "Addmm", "Bmm", "Convolution", "ScaledDotProduct"),
+)
+
+
+class Head(NamedTuple):
+    """The last layer with weights, and what is worth knowing of how it was found.
+
+    Attributes:
+        call: its run in the forward; ``None`` if the network ends without one.
+        note: an ambiguity in words, or empty.
+    """
+
+    call: Call | None
+    note: str = ""
+
+
+def find_head(trace: Trace, flow: Dataflow) -> Head:
+    """Walk back from the logits through reshaping, pooling, averaging and squashing to the layers that made them.
+
+    One layer is the head. Several parallel ones of the logits' width that stand side by side (a class token's and a
+    distillation token's) are ensembles: the first is taken, with a note.
+    """
+    made = {each.outputs[0].key: each for each in trace.calls if is_weighted_layer(each) and each.outputs}
+    made.pop(None, None)
+    layers = _layers_behind(flow, made)
+    if not layers:
+        return Head(None)
+    if len({each.name for each in layers}) == 1:
+        return Head(layers[-1])
+    keys = [each.outputs[0].key for each in layers]
+    alike = len({each.outputs[0].shape[-1] for each in layers}) == 1
+    # On a residual stream each layer feeds the next one; heads stand side by side.
+    if alike and not any(flow.depends(a, b) for a, b in itertools.permutations(keys, 2)):
+        names = ", ".join(f"'{each.name}'" for each in layers)
+        return Head(layers[0], f"{len(layers)} heads answer together ({names}); the input of the first is taken.")
+    return Head(None)
+
+
+def is_weighted_layer(call: Call) -> bool:
+    """Whether a call computes with a weight matrix or kernel of its own, below which nothing else does."""
+    return has_matrix(call.module) and not any(has_matrix(each.module) for each in call.children)
+
+
+def has_matrix(module: nn.Module) -> bool:
+    """Whether a module or something in it has weights of two or more axes that are not a lookup table."""
+    return any(
+        parameter.ndim >= 2
+        for each in module.modules()
+        if not isinstance(each, nn.Embedding | nn.EmbeddingBag)
+        for parameter in each.parameters(recurse=False)
+    )
+
+
+def _layers_behind(flow: Dataflow, made: dict[Key | None, Call]) -> list[Call]:
+    """The nearest weighted layers before the output on all ways; empty if one of the ways ends elsewhere."""
+    found: dict[int, Call] = {}
+    waiting: list[Key] = list(flow.roots)
+    reached: set[Key] = set()
+    while waiting:
+        key = waiting.pop()
+        if key in reached:
+            continue
+        reached.add(key)
+        layer = made.get(key)
+        if layer is not None:
+            found[layer.left] = layer
+            continue
+        edges = flow.edges(key[0])
+        if not edges or type(key[0]).__name__.startswith(_ENDS_SEARCH):
+            return []
+        waiting.extend(edges)
+    return [found[left] for left in sorted(found)]

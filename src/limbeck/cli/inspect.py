@@ -1,0 +1,60 @@
+"""``limbeck inspect``: a network in stages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from limbeck.cli.words import DataOptions, ModelOptions
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="timm:NAME, torchvision:NAME, hf:..., path.py:factory ...")],
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="DATA", help="What the network sees; random inputs of its usual shape if not given.")
+    ] = None,
+    option: ModelOptions = None,
+    data_option: DataOptions = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="Weights; random if not given.")] = None,
+) -> None:
+    """Show a network in stages (input, feature extraction, head): the sites found, their layout, channels, grid, cost.
+
+    Example: limbeck inspect timm:resnet18
+    """
+    from limbeck.batch import adapt_batch
+    from limbeck.capture import probe
+    from limbeck.cli.job import parse_options
+    from limbeck.sources import load_data, load_model
+    from limbeck.sources.example_inputs import example_inputs
+
+    options = parse_options(option or [])
+    network = load_model(model, weights=weights if weights is not None else "random" if _named(model) else None, options=options)
+    if data is None:
+        batch = adapt_batch(example_inputs(network))
+    else:
+        batch = adapt_batch(next(iter(load_data(data, options=parse_options(data_option or [])).train)))
+    anatomy = probe(network, batch)
+    console = Console()
+    console.print(
+        f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by {anatomy.method}"
+    )
+    table = Table("stage", "site", "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
+    for spec in anatomy.specs:
+        stage = "head" if spec.role == "head" else str(spec.stage + 1)
+        grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))
+        cost = f"{anatomy.costs.get(spec.site, 1.0):.0%}"
+        table.add_row(
+            stage, spec.site, spec.role, spec.axes, str(spec.channels), grid, str(spec.prefix), f"{spec.depth:.2f}", cost,
+            end_section=spec.role == "stage",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"Head: {anatomy.head or 'none (an encoder)'}; output {anatomy.output_shape or 'without logits'}")
+    for note in anatomy.notes:
+        console.print(f"Note: {note}")
+
+
+def _named(model: str) -> bool:
+    return model.partition(":")[0] in {"timm", "torchvision", "hf"}

@@ -1,0 +1,33 @@
+"""The options that several commands share, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TeacherOption = Annotated[str | None, typer.Option("--teacher", metavar="MODEL", help="The network to learn from.")]
+StudentOption = Annotated[str | None, typer.Option("--student", metavar="MODEL", help="The network to train.")]
+DataOption = Annotated[str | None, typer.Option("--data", metavar="DATA", help="What both networks see.")]
+TeacherWeights = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The teacher's weights: .safetensors or .pt, 'pretrained', or 'random'."),
+]
+StudentWeights = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Weights that the student starts from, as for the teacher; random if not given."),
+]
+ModelOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Argument of the builder, such as num_classes=10. May be repeated."),
+]
+DataOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Argument of the data, such as train=200. May be repeated."),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples in a batch.")]
+RecipeOption = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="How to distil: 'limbeck recipes' lists the shipped ones. Default: auto.")
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]

@@ -1,0 +1,151 @@
+"""The demo: one real data set, five teachers, and three ways to train the same small student."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from limbeck.batch import adapt_batch, read_logits
+from limbeck.demo import networks
+from limbeck.pipeline import Options, Pipeline
+from limbeck.recipe.recipe import Recipe
+from limbeck.report.measure import file_bytes, latencies, parameters
+from limbeck.report.report import Report
+from limbeck.sources import load_data
+from limbeck.training.evaluation import score
+from limbeck.training.metrics import accuracy
+
+SEEDS = 5
+LABELS = 100
+BATCH = 32
+TEACHER_STEPS = 300
+STUDENT_STEPS = 400
+CONTENDERS = {"alone": "labels", "soft labels": "soft-labels", "limbeck": "auto"}
+STUDENT_SOURCE = "limbeck.demo.networks:student"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the demo's table.
+
+    Attributes:
+        name: ``teacher``, ``alone``, ``soft labels`` or ``limbeck``.
+        accuracy_mean: on the test digits, in 0..1, mean over the seeds.
+        accuracy_se: standard error of that mean.
+        seeds: how many.
+        parameters: of the network.
+        bytes: of its weights as a file.
+        latency_ms: of one image on this machine, the median of interleaved calls.
+    """
+
+    name: str
+    accuracy_mean: float
+    accuracy_se: float
+    seeds: int
+    parameters: int
+    bytes: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Handwritten digits: a teacher that saw all training digits, a student that sees few with labels.
+
+    The student learns from 100 of the 1,257 training digits. Each seed has its own teacher, its own first weights and
+    order of the data; every contender has the same steps and the same search for the learning rate, on validation
+    digits. Test digits are read once for each trained network.
+
+    Attributes:
+        folder: where everything is written.
+        teachers: where trained teachers are kept.
+    """
+
+    folder: Path
+    teachers: Path
+
+    def run(self) -> Iterator[tuple[str, int, float]]:
+        """Train everything; yields contender, seed and test accuracy as they come."""
+        self.teachers.mkdir(parents=True, exist_ok=True)
+        # Two single-threaded workers: at this size one network cannot keep two cores busy.
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            teachers = pool.map(self.teacher, range(SEEDS))
+            for seed, found in enumerate(teachers):
+                yield "teacher", seed, found
+            jobs = [(name, seed) for seed in range(SEEDS) for name in CONTENDERS]
+            for (name, seed), found in zip(jobs, pool.map(self.student, *zip(*jobs, strict=True)), strict=True):
+                yield name, seed, found
+
+    def teacher(self, seed: int) -> float:
+        """Train the seed's teacher if none is saved, and test it."""
+        data = load_data("digits", batch_size=64, seed=seed)
+        torch.manual_seed(seed)
+        model = networks.teacher()
+        file = self.teachers / f"digits-{seed}.safetensors"
+        if file.is_file():
+            load_model(model, str(file))
+        else:
+            settings = {"steps": TEACHER_STEPS, "lr": 3e-3, "seed": seed}
+            recipe = Recipe.load("labels")
+            options = Options(recipe=recipe, settings=settings, progress=False, device="cpu")
+            # The labels recipe reads no teacher: any module can stand in its place.
+            Pipeline(nn.Identity(), model, data.train, data.validation, options).run()
+            save_model(model, str(file))
+        return _test(model, data.test)
+
+    def student(self, name: str, seed: int) -> float:
+        """Train the seed's student in one of the ways, and test it."""
+        torch.manual_seed(seed)
+        teacher = networks.teacher()
+        load_model(teacher, str(self.teachers / f"digits-{seed}.safetensors"))
+        data = load_data("digits", batch_size=BATCH, seed=seed, options={"train": LABELS})
+        torch.manual_seed(1000 + seed)
+        student = networks.student()
+        options = Options(
+            recipe=Recipe.load(CONTENDERS[name]),
+            settings={"steps": STUDENT_STEPS, "seed": seed},
+            device="cpu",
+            run_dir=self.folder if (name, seed) == ("limbeck", 0) else None,
+            progress=False,
+            names=("digits student", "digits teacher"),
+            sources={"student_source": STUDENT_SOURCE},
+        )
+        report: Report = Pipeline(teacher, student, data.train, data.validation, options).run()
+        return _test(report.student, data.test)
+
+    def table(self, found: dict[str, list[float]]) -> list[Row]:
+        """The rows, and ``summary.json`` beside the report."""
+        models = {"teacher": networks.teacher(), "student": networks.student()}
+        image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        measured = latencies(models, image, repeats=200)
+        rows = []
+        for name in ("teacher", *CONTENDERS):
+            kind = "teacher" if name == "teacher" else "student"
+            values = found[name]
+            rows.append(
+                Row(
+                    name=name,
+                    accuracy_mean=statistics.mean(values),
+                    accuracy_se=statistics.stdev(values) / math.sqrt(len(values)),
+                    seeds=len(values),
+                    parameters=parameters(models[kind]),
+                    bytes=file_bytes(models[kind]),
+                    latency_ms=measured[kind],
+                )
+            )
+        text = json.dumps([asdict(row) for row in rows], indent=2)
+        (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        return rows
+
+
+def _test(model: nn.Module, loader: object) -> float:
+    return score(model, loader, metric=accuracy, adapt=adapt_batch, read_output=read_logits)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,43 @@
+"""Writes a file under its name only once it is whole and checked."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from limbeck.errors import RunError
+
+
+@contextlib.contextmanager
+def destination(path: Path | str, suffix: str) -> Iterator[Path]:
+    """Give a place to write to; move everything written there beside ``path`` at the end, nothing after an error.
+
+    An earlier file of that name stays as it was until then.
+
+    Raises:
+        RunError: if the name has another suffix, or the folder cannot be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with destination(f"{folder}/student.onnx", ".onnx") as place:
+        ...         _ = place.write_text("graph")
+        ...     Path(folder, "student.onnx").read_text()
+        'graph'
+    """
+    path = Path(path).expanduser()
+    if path.suffix != suffix:
+        raise RunError(f"This export needs a file name ending in {suffix}. Found '{path}'. Write {path.stem}{suffix}.")
+    if path.is_dir():
+        raise RunError(f"An export needs the name of a file. {path} is a folder. Write {path / ('student' + suffix)}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            yield Path(folder) / path.name
+            for written in Path(folder).iterdir():
+                written.replace(path.parent / written.name)
+    except OSError as error:
+        raise RunError(
+            f"An export needs to write {path}. That failed ({error}). Free disk space, or choose another folder."
+        ) from error

@@ -1,0 +1,38 @@
+"""What an export wrote, and how true it is to the trained student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One exported file, checked.
+
+    Attributes:
+        path: the file.
+        format: ``onnx``, ``torch`` or ``safetensors``.
+        bytes: its size, with that of a data file beside it.
+        max_difference: the largest difference between its answers and the trained student's, as a share of the largest
+            answer; measured on batches of other sizes than the one exported with.
+        axes: which sizes of the inputs may change: ``batch``, ``length``.
+
+    Example:
+        >>> print(Exported(Path("a.onnx"), "onnx", 12_345, 2.4e-7, ("batch",)))
+        a.onnx: onnx, 12,345 bytes, free axes: batch, largest difference to the trained student 2.4e-07 of its answers
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    max_difference: float
+    axes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for the terminal."""
+        axes = f", free axes: {', '.join(self.axes)}" if self.axes else ""
+        return (
+            f"{self.path}: {self.format}, {self.bytes:,} bytes{axes}, largest difference to the trained student "
+            f"{self.max_difference:.2g} of its answers"
+        )

@@ -1,0 +1,99 @@
+"""The student as ONNX, for onnxruntime and other engines."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.batch import ReadOutput
+from limbeck.errors import LimbeckError, ModelError
+from limbeck.export.answering import Answering
+from limbeck.export.check import checked
+from limbeck.export.destination import destination
+from limbeck.export.exported import Exported
+from limbeck.export.program_file import traced
+from limbeck.export.samples import free_axes
+
+# A protobuf file ends at 2 GiB; larger weights go to a data file beside it.
+_ONE_FILE = 1_800_000_000
+_ALTERNATIVE = "Export a program of torch (--to torch) or plain weights (--to safetensors) instead."
+
+
+def to_onnx(student: nn.Module, example_inputs: Any, path: Path | str, *, output: ReadOutput | None = None) -> Exported:
+    """Write an ``.onnx`` file, for any batch size, and compare its answers in onnxruntime.
+
+    Its inputs are named as the parameters of the student's ``forward``, its output ``output``. Weights above 1.8 GB go
+    to a file ``.onnx.data`` beside it.
+
+    Args:
+        student: the trained student; read, never changed.
+        example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        path: ends in ``.onnx``.
+        output: how the one tensor to answer with is read from what the student returns; by default the logits, or the
+            last hidden state.
+
+    Raises:
+        ModelError: if the student cannot be exported, or the file answers otherwise than the student.
+        RunError: if the file cannot be written.
+        LimbeckError: if onnx, onnxscript or onnxruntime is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     exported = to_onnx(nn.Linear(2, 3), torch.randn(4, 2), f"{folder}/student.onnx")
+        >>> exported.axes, exported.max_difference < 1e-4
+        (('batch',), True)
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401 - torch.onnx needs it, and would say so in its own words
+    except ModuleNotFoundError as error:
+        raise LimbeckError(
+            f"ONNX needs the package {error.name}. It is not installed. Run pip install 'limbeck[export]'."
+        ) from error
+    with destination(path, ".onnx") as place:
+        trained = Answering(student, example_inputs, output)
+        program, axes = traced(trained)
+        _write(trained, program, axes, place)
+        session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+        names = [each.name for each in session.get_inputs()]
+
+        def run(inputs: Mapping[str, Tensor]) -> Tensor:
+            # An input that the student never reads may be missing in the graph.
+            feeds = {name: tensor.numpy() for name, tensor in inputs.items() if name in names}
+            return torch.from_numpy(session.run(None, feeds)[0])
+
+        difference = checked(trained, run, axes, alternative=_ALTERNATIVE)
+        size = sum(each.stat().st_size for each in place.parent.iterdir())
+    return Exported(Path(path).expanduser(), "onnx", size, difference, axes)
+
+
+def _write(trained: Answering, program: torch.export.ExportedProgram, axes: tuple[str, ...], place: Path) -> None:
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in trained.state_dict().values())
+    names = {
+        name: {axis: role for axis, role in each.items() if role in axes}
+        for name, each in free_axes(trained.inputs).items()
+    }
+    silent = io.StringIO()
+    try:
+        # The exporter tells its steps on stdout, also with verbose=False; what goes wrong it raises.
+        with contextlib.redirect_stdout(silent), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=names, output_names=["output"])
+            if made is None:
+                raise RuntimeError("torch.onnx returned no program")
+            made.save(place, external_data=weights > _ONE_FILE)
+    except OSError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:400]
+        raise ModelError(
+            f"ONNX must know every operation of {trained.name}. It could not: {reason} {_ALTERNATIVE}"
+        ) from error

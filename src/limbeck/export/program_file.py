@@ -1,0 +1,94 @@
+"""The student as a program of torch.export, a ``.pt2`` file that runs without its Python code."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck.batch import ReadOutput
+from limbeck.errors import ModelError
+from limbeck.export.answering import Answering
+from limbeck.export.check import TRACED_BATCH, checked
+from limbeck.export.destination import destination
+from limbeck.export.exported import Exported
+from limbeck.export.samples import free_axes, with_batch
+
+_ALTERNATIVE = "Export plain weights instead: to='safetensors' (--to safetensors)."
+
+
+def to_torch(
+    student: nn.Module, example_inputs: Any, path: Path | str, *, output: ReadOutput | None = None
+) -> Exported:
+    """Write a ``.pt2`` file for ``torch.export.load(path).module()``, for any batch size.
+
+    Texts (``[B, L]`` integers) may also change in length, unless the student's code does not allow it; ``axes`` of the
+    result says so.
+
+    Args:
+        student: the trained student; read, never changed.
+        example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        path: ends in ``.pt2``.
+        output: how the one tensor to answer with is read from what the student returns; by default the logits, or the
+            last hidden state.
+
+    Raises:
+        ModelError: if the student cannot be exported, or the file answers otherwise than the student.
+        RunError: if the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     exported = to_torch(nn.Linear(2, 3), torch.randn(4, 2), f"{folder}/student.pt2")
+        >>> exported.axes, exported.max_difference < 1e-4
+        (('batch',), True)
+    """
+    with destination(path, ".pt2") as place:
+        trained = Answering(student, example_inputs, output)
+        program, axes = traced(trained)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch's writer warns of is its own business
+            torch.export.save(program, place)
+            reloaded = torch.export.load(place).module()
+
+        def run(inputs: Any) -> torch.Tensor:
+            args, kwargs = trained.arguments(inputs)
+            return reloaded(*args, **kwargs)
+
+        difference = checked(trained, run, axes, alternative=_ALTERNATIVE)
+        size = place.stat().st_size
+    return Exported(Path(path).expanduser(), "torch", size, difference, axes)
+
+
+def traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
+    """Follow the student's forward on a batch of two and keep the sizes free that may change.
+
+    Raises:
+        ModelError: if torch.export cannot follow it.
+    """
+    example = with_batch(trained.inputs, TRACED_BATCH)
+    trained.answer(example)  # a student that does not run at all deserves its own error
+    axes = free_axes(trained.inputs)
+    names = tuple(dict.fromkeys(name for each in axes.values() for name in each.values()))
+    failure: Exception | None = None
+    # Code may bind the length of a text, such as a fixed table of positions; the number of samples must stay free.
+    for kept in dict.fromkeys([names, ("batch",)]):
+        free = {
+            name: {axis: torch.export.Dim.DYNAMIC for axis, role in each.items() if role in kept}
+            for name, each in axes.items()
+        }
+        args, kwargs = trained.arguments(example)
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return torch.export.export(trained, args, kwargs, dynamic_shapes=free), kept
+        except Exception as error:
+            failure = error
+    reason = " ".join(str(failure).split())[:400]
+    raise ModelError(
+        f"torch.export must follow the forward of {trained.name} for any batch size. It could not: {reason} "
+        f"Avoid decisions on values of tensors and fixed batch sizes there. {_ALTERNATIVE}"
+    ) from failure

@@ -1,0 +1,61 @@
+"""Soft labels."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from limbeck._math.answers import answer_rows, divergence
+from limbeck._math.masking import masked_mean
+from limbeck.context import Context
+from limbeck.errors import RecipeError
+from limbeck.outputs.family import OutputLoss
+from limbeck.outputs.labelled import labelled_rows
+
+
+class SoftLabels(OutputLoss):
+    r"""Answer as the teacher does, wrong answers included.
+
+    From "Distilling the Knowledge in a Neural Network" (Hinton et al. 2015), https://arxiv.org/abs/1503.02531:
+
+    $$ \frac{T^2}{M} \sum_m \mathrm{KL}\bigl(\operatorname{softmax}(z^t_m / T) \,\Vert\,
+       \operatorname{softmax}(z^s_m / T)\bigr) $$
+
+    over all $M$ answers; where a batch has a class number for each answer, over those whose label is not -100
+    (padding, prompts); 0 if there is none. $T^2$ keeps the gradient's size when $T$ changes.
+
+    Shapes: logits ``[B, K]``, ``[B, N, K]`` or ``[B, K, H, W]``, the same of both.
+
+    Args:
+        temperature: $T$; default 4: official code of the benchmarks for small images; large models take 1 or 2.
+
+    Raises:
+        ShapeMismatch: if student and teacher answer in different shapes.
+        RecipeError: if the temperature is not positive.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[1.0, 2.0, 3.0]])
+        >>> bool(SoftLabels()(Context(student_output=logits + 7, teacher_output=logits)).abs() < 1e-5)
+        True
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"teacher_output"})
+
+    def __init__(self, *, temperature: float = 4.0) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise RecipeError(f"SoftLabels needs a temperature above 0. Found {temperature}. Usual are 1 to 4.")
+        self.temperature = temperature
+
+    def judge(self, context: Context, /) -> Float[Tensor, ""]:
+        """The formula."""
+        student, teacher = answer_rows(context.student_output), answer_rows(context.teacher_output)
+        apart = divergence(student, teacher, temperature=self.temperature)
+        return masked_mean(apart, labelled_rows(context, student))
+
+    def extra_repr(self) -> str:
+        """Options."""
+        return f"temperature={self.temperature}"

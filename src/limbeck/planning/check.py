@@ -1,0 +1,87 @@
+"""Does a saved plan still fit the models?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from limbeck.batch import Batch, ReadOutput
+from limbeck.capture import probe
+from limbeck.errors import PlanMismatch, SiteError
+from limbeck.links import FeatureSpec
+from limbeck.planning.plan import Plan
+
+
+def check_plan(
+    plan: Plan,
+    student: nn.Module,
+    teacher: nn.Module,
+    batch: Batch,
+    *,
+    layouts: Mapping[str, str] | None = None,
+    read_output: ReadOutput | None = None,
+) -> Plan:
+    """Compare every site of the plan with the models as they are.
+
+    Returns:
+        The plan, with sites that were written in by hand described too.
+
+    Raises:
+        PlanMismatch: if a site is gone or changed its shape; names it, and says how to re-plan.
+    """
+    specs: dict[str, tuple[FeatureSpec, ...]] = {}
+    for side, model in (("student", student), ("teacher", teacher)):
+        sites = list(dict.fromkeys(getattr(term, side) for term in plan.terms))
+        try:
+            found = probe(model, batch, sites=sites, layouts=layouts, output=read_output).specs if sites else ()
+        except SiteError as error:
+            raise PlanMismatch(f"The plan does not fit the {side}: {error} {_OFFER}") from error
+        specs[side] = tuple(_compared(plan, side, each) for each in found)
+    return plan.model_copy(update={"student_sites": specs["student"], "teacher_sites": specs["teacher"]})
+
+
+_OFFER = "Edit the plan, or let limbeck plan anew: replan=True (--replan), which prints the difference."
+
+
+def _compared(plan: Plan, side: str, found: FeatureSpec) -> FeatureSpec:
+    saved = plan.spec("student" if side == "student" else "teacher", found.site)
+    if saved is None:
+        return found
+    for fact in ("axes", "channels", "grid", "prefix"):
+        was, now = getattr(saved, fact), getattr(found, fact)
+        if was != now and not (fact == "grid" and saved.variable):
+            raise PlanMismatch(
+                f"The plan does not fit the {side}: '{found.site}' had {fact} {was} when the plan was made. Found "
+                f"{now}. {_OFFER}"
+            )
+    return replace(saved, positions=found.positions)
+
+
+def diff_plans(old: Plan, new: Plan) -> list[str]:
+    """What changed from one plan to another, a line each.
+
+    Lines start with ``-`` for what is gone, ``+`` for what is new.
+    """
+    lines: list[str] = []
+    for name in ("student", "teacher", "balancer", "schedule"):
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            lines += [f"- {name}: {was}", f"+ {name}: {now}"]
+    before, after = _terms(old), _terms(new)
+    lines += [f"- {line}" for line in before if line not in after]
+    lines += [f"+ {line}" for line in after if line not in before]
+    return lines
+
+
+def _terms(plan: Plan) -> list[str]:
+    lines = []
+    for term in plan.terms:
+        ends = []
+        for side, site in (("student", term.student), ("teacher", term.teacher)):
+            spec = plan.spec("student" if side == "student" else "teacher", site)
+            ends.append(site if spec is None else f"{site} ({spec.channels} channels, grid {spec.grid})")
+        lines.append(f"link {ends[0]} <- {ends[1]}: {term.loss} through {term.projector}")
+    return lines + [f"output {term.share:g} x {term.loss}" for term in plan.outputs]
+

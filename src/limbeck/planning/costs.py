@@ -1,0 +1,78 @@
+"""What a step of a plan costs, measured once on a few samples."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.batch import Batch, call, first_tensor, tensors
+from limbeck.distiller.distiller import Distiller
+from limbeck.planning.plan import Costs
+from limbeck.teachers.feature_source import FeatureSource
+
+SAMPLES = 4
+REPEATS = 3
+
+
+def take(batch: Batch, count: int) -> Batch:
+    """The first samples of a batch."""
+    size = batch.size
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[:count] if value.ndim and len(value) == size else value
+        if isinstance(value, dict):
+            return {key: cut(each) for key, each in value.items()}
+        return type(value)(cut(each) for each in value) if isinstance(value, tuple | list) else value
+
+    return Batch(cut(batch.inputs), cut(batch.targets), cut(batch.keys))
+
+
+def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> Costs:
+    """Time the student's own step and the distilling one, alternately, on a copy; the student is not touched.
+
+    Args:
+        distiller: with fitted targets.
+        source: the teacher.
+        batch: its first samples are used, at least as many as the losses need.
+    """
+    batch = take(batch, max(SAMPLES, distiller.minimum_batch))
+    copied = copy.deepcopy(distiller).train()
+    alone, distilled = [], []
+    bytes_per_sample = 0
+    for _ in range(REPEATS):
+        start = _now(batch)
+        output = call(copied.student, batch.inputs)
+        sum(each.float().square().mean() for each in tensors(output) if each.requires_grad).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        middle = _now(batch)
+        captured = source(batch) if source is not None and copied.needs_teacher else None
+        copied(batch, captured).loss.backward()
+        alone.append(middle - start)
+        distilled.append(_now(batch) - middle)
+        copied.zero_grad(set_to_none=True)
+        raw = [] if captured is None else list(captured.raw.values())
+        bytes_per_sample = sum(each.numel() * each.element_size() for each in raw) // batch.size
+    copied.close()
+    parameters = sum(each.numel() for term in distiller.terms for each in term.parameters())
+    own = sum(spec.positions * spec.channels * 4 for spec in distiller.student_sites)
+    return Costs(
+        projector_parameters=parameters,
+        student_seconds=round(statistics.median(alone), 6),
+        distill_seconds=round(statistics.median(distilled), 6),
+        feature_bytes=bytes_per_sample + own,
+        samples=batch.size,
+    )
+
+
+
+def _now(batch: Batch) -> float:
+    """The time at which everything asked of the device so far is done."""
+    device = first_tensor(batch.inputs).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

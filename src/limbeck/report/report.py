@@ -1,0 +1,158 @@
+"""What came of a distillation, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from limbeck.planning.plan import Plan
+from limbeck.training.evaluation import Evaluation
+from limbeck.training.history import History
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of :func:`limbeck.distill`.
+
+    Attributes:
+        student: the trained student, the module that was given.
+        plan: what was done, with the reasons.
+        history: how it went.
+        evaluation: the best look at validation, whose weights the student has; ``None`` without validation data.
+        teacher_score: the teacher's metric on the same validation data, where it can be measured.
+        before: similarity (unbiased CKA) of every linked student site to every linked teacher site before training.
+        after: the same after it.
+        seconds: of the whole run, planning and search included.
+        run_dir: the folder that was written, or ``None``.
+    """
+
+    student: nn.Module
+    plan: Plan
+    history: History
+    evaluation: Evaluation | None
+    teacher_score: float | None = None
+    before: Sequence[Sequence[float]] = ()
+    after: Sequence[Sequence[float]] = ()
+    seconds: float = 0.0
+    run_dir: str | None = None
+    metric: str = "metric"
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> str:
+        """What the numbers say, in a few sentences."""
+        said = []
+        if self.evaluation is not None:
+            said.append(f"{self.metric} on validation {self.evaluation.metric:.4f} ({self.evaluation.samples} scores)")
+            if self.teacher_score is not None:
+                said[-1] += f", the teacher's {self.teacher_score:.4f}"
+        else:
+            said.append("no validation data: the student has the weights of the last step")
+        said += self._links()
+        said.append("whether features helped shows only beside a run with recipe='soft-labels' and one with 'labels'")
+        return ". ".join(each[0].upper() + each[1:] for each in said) + "."
+
+    def _links(self) -> list[str]:
+        if not len(self.history) or not self.plan.terms:
+            return []
+        last = self.history.rows[-1]["terms"]
+        names = [f"{term.student} <- {term.teacher}" for term in self.plan.terms if term.loss.kind == "MSE"]
+        unexplained = {name: last[name] for name in names if name in last}
+        dead = [name for name, value in unexplained.items() if value >= 0.98]
+        said = []
+        if unexplained:
+            worst, best = max(unexplained.values()), min(unexplained.values())
+            said.append(f"of the teacher's standardised features {best:.2f} to {worst:.2f} is left unexplained")
+        if dead:
+            said.append(f"nothing is explained at {dead}: drop these links and compare")
+        return said
+
+    def to_json(self) -> str:
+        """Everything but weights, as JSON."""
+        content = {
+            "verdict": self.verdict,
+            "metric": self.metric,
+            "validation": None if self.evaluation is None else self.evaluation._asdict(),
+            "teacher": self.teacher_score,
+            "parameters": sum(each.numel() for each in self.student.parameters()),
+            "steps": self.history.rows[-1]["step"] if len(self.history) else 0,
+            "seconds": round(self.seconds, 2),
+            "similarity": {
+                "student": [spec.site for spec in self.plan.student_sites],
+                "teacher": [spec.site for spec in self.plan.teacher_sites],
+                "before": [list(row) for row in self.before],
+                "after": [list(row) for row in self.after],
+            },
+            "plan": self.plan.model_dump(mode="json"),
+            "notes": list(self.notes),
+        }
+        return json.dumps(content, indent=2)
+
+    def to_markdown(self) -> str:
+        """The report for people."""
+        plan = self.plan
+        lines = [f"# {plan.teacher} teaches {plan.student}", "", self.verdict, ""]
+        lines += _table(
+            ["what", "value"],
+            [
+                ["student parameters", f"{sum(each.numel() for each in self.student.parameters()):,}"],
+                ["steps", self.history.rows[-1]["step"] if len(self.history) else 0],
+                ["seconds, planning and search included", f"{self.seconds:.1f}"],
+                ["expected cost", plan.costs or "not measured"],
+            ],
+        )
+        lines += ["## Choices", "", *_table(["choice", "value", "reason"], [_choice(each) for each in plan.choices])]
+        if plan.terms:
+            rows = [[term.student, term.teacher, term.loss, term.projector or "-", term.reason] for term in plan.terms]
+            lines += ["## Features", "", *_table(["student", "teacher", "loss", "projector", "reason"], rows)]
+        rows = [[output.loss, f"{output.share:g}"] for output in plan.outputs]
+        lines += ["## Outputs", "", *_table(["loss", "share"], rows)]
+        if len(self.before) and len(self.after):
+            lines += ["## Similarity of linked sites", "", "Unbiased linear CKA, before -> after.", ""]
+            lines += self._similarity()
+        lines += ["## How it went", "", *self._history()]
+        lines += [f"- {note}" for note in self.notes]
+        return "\n".join(lines) + "\n"
+
+    def _similarity(self) -> list[str]:
+        rows = [
+            [spec.site, *(f"{was:.2f} -> {now:.2f}" for was, now in zip(before, after, strict=True))]
+            for spec, before, after in zip(self.plan.student_sites, self.before, self.after, strict=True)
+        ]
+        return _table(["", *(spec.site for spec in self.plan.teacher_sites)], rows)
+
+    def _history(self) -> list[str]:
+        rows = list(self.history)
+        shown = rows[:: max(1, len(rows) // 10)]
+        shown += [] if not rows or shown[-1] is rows[-1] else [rows[-1]]
+        cells = [
+            [
+                row["step"],
+                f"{row['loss']:.4f}",
+                "" if "validation" not in row else f"{row['validation']:.4f}",
+                f"{row['lr']:.2g}",
+            ]
+            for row in shown
+        ]
+        return _table(["step", "loss", f"validation {self.metric}", "rate"], cells)
+
+    def __repr__(self) -> str:
+        """The verdict."""
+        return f"Report({self.verdict})"
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def _choice(choice: Any) -> list[Any]:
+    numbers = ", ".join(f"{name}: {number}" for name, number in choice.candidates.items())
+    return [choice.name, choice.value, choice.reason + (f" ({numbers})" if numbers else "")]
+
+
+def _table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
+    shown = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in shown] + [""]

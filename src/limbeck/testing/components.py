@@ -1,0 +1,72 @@
+"""Checks that every component passes, of whatever family."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.testing.running import require
+
+
+def rebuilt(component: object) -> object:
+    """What the component's ``repr`` gives when it is called."""
+    cls = type(component)
+    return eval(repr(component), {cls.__name__: cls, "inf": float("inf")})
+
+
+def require_same_repr(component: object) -> None:
+    """The ``repr`` must be the call that rebuilds the component."""
+    try:
+        again = rebuilt(component)
+    except Exception as error:  # noqa: BLE001 - whatever a foreign repr raises when it is called
+        require(False, f"must have a repr that rebuilds it. Found {component!r}, which raises {error!r}")
+        return
+    require(
+        type(again) is type(component) and repr(again) == repr(component),
+        f"must have a repr that rebuilds it. Found {component!r}, which gives {again!r}",
+    )
+
+
+def require_same_copies(module: nn.Module, value: Callable[[nn.Module], Tensor]) -> None:
+    """Deep copies, pickles and a new module with the same state dict must compute what the module does."""
+    before = value(module)
+    copies: dict[str, nn.Module] = {
+        "a deep copy": copy.deepcopy(module),
+        "a pickle": pickle.loads(pickle.dumps(module)),
+    }
+    again = rebuilt(module)
+    if isinstance(again, nn.Module):
+        again.load_state_dict(module.state_dict())
+        copies["its state dict in a new module"] = again
+    for name, each in copies.items():
+        require(
+            torch.equal(value(each), before), f"must compute the same after {name}. Found a difference"
+        )
+
+
+def require_compiles(module: nn.Module, value: Callable[[nn.Module], Tensor]) -> None:
+    """The module must compile as one graph and compute what it does uncompiled."""
+    before = value(module)
+    torch._dynamo.reset()
+    compiled = torch.compile(copy.deepcopy(module), fullgraph=True, backend="eager")
+    found = value(compiled)  # pyright: ignore[reportArgumentType] - a compiled module is called as the module is
+    require(
+        torch.allclose(found, before, rtol=1e-4, atol=1e-6),
+        f"must compute the same when compiled. Found {found} instead of {before}",
+    )
+
+
+def require_documented(component: object, *, formula: bool = True, link: bool = True) -> None:
+    """The docstring must name a source, give a formula and show an example."""
+    text = inspect.getdoc(type(component)) or ""
+    require(">>>" in text, "needs an example in its docstring. Found none. Write one that runs as a doctest")
+    require(
+        not formula or "$" in text, "needs a formula in its docstring. Found none. Write it between $$ and $$"
+    )
+    sourced = "https://" in text or (not link and "ur choice" in text)
+    require(sourced, "needs a source in its docstring. Found none. Link the paper, or say that it is our choice")

@@ -1,0 +1,339 @@
+"""Checks of feature losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from limbeck.errors import ShapeMismatch
+from limbeck.features import Feature
+from limbeck.links import Match
+from limbeck.losses.family import FeatureLoss
+from limbeck.testing.components import (
+    require_compiles,
+    require_documented,
+    require_same_copies,
+    require_same_repr,
+)
+from limbeck.testing.running import require, run
+from limbeck.testing.samples import feature_pair, gradient_of, normal, random_mask, with_gradient
+
+LossCheck = Callable[[FeatureLoss], None]
+
+_ROUNDING = 1e-6
+
+
+def check_loss(loss: FeatureLoss, /) -> None:
+    """Check a feature loss against everything that its family promises, by what it declares of itself.
+
+    Args:
+        loss: built with the options to check.
+
+    Raises:
+        ContractError: naming the first check that finds a promise unkept.
+
+    Example:
+        >>> from limbeck.losses import MSE
+        >>> check_loss(MSE())
+    """
+    run(loss_checks(loss), loss)
+
+
+def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
+    """The checks that apply to a loss, each of which can be called with it; for one test per check."""
+    checks: list[LossCheck] = [check_scalar]
+    if loss.non_negative:
+        checks.append(check_non_negative)
+    if loss.zero_when_equal:
+        checks.append(check_zero_when_equal)
+    return [
+        *checks,
+        check_gradient_reaches_student_only,
+        check_masked_positions,
+        check_full_mask,
+        check_batch_order,
+        check_needs,
+        check_degenerate_inputs,
+        check_half_precision,
+        check_gradient_is_right,
+        check_inputs_unchanged,
+        check_copies,
+        check_repr,
+        check_batch_of_one,
+        check_documented,
+    ]
+
+
+def check_scalar(loss: FeatureLoss, /) -> None:
+    """One finite number, in the input's precision."""
+    for dtype in (torch.float32, torch.float64):
+        value = loss(*_pair(loss, dtype=dtype))
+        require(value.ndim == 0 and torch.isfinite(value), f"must give one finite number. Found {value}")
+        require(value.dtype == dtype, f"must keep the precision of {dtype}. Found {value.dtype}")
+
+
+def check_non_negative(loss: FeatureLoss, /) -> None:
+    """Never below zero."""
+    for seed in range(5):
+        student, teacher = _pair(loss, seed=seed)
+        opposite = student if loss.needs is Match.NOTHING else _like(student, teacher, -3.0)
+        for each in (student, opposite):
+            value = loss(each, teacher)
+            require(value >= -_ROUNDING, f"declares non_negative, so it must be at least 0. Found {value.item()}")
+
+
+def check_zero_when_equal(loss: FeatureLoss, /) -> None:
+    """Zero on equal features."""
+    feature, _ = _pair(loss)
+    value = loss(feature, feature._replace(x=feature.x.clone()))
+    require(
+        value.abs() < 10 * _ROUNDING, f"declares zero_when_equal, so equal features must give 0. Found {value.item()}"
+    )
+
+
+def check_gradient_reaches_student_only(loss: FeatureLoss, /) -> None:
+    """The student learns; the teacher does not."""
+    student, teacher = (with_gradient(each) for each in _pair(loss))
+    value = loss(student, teacher)
+    require(value.requires_grad, "must give a gradient to the student. Found a value outside of the graph")
+    mine, theirs = torch.autograd.grad(value, [student.x, teacher.x], allow_unused=True)
+    require(mine is not None and mine.abs().sum() > 0, "must give a gradient to the student. Found none")
+    require(theirs is None, "must give no gradient to the teacher. Found one: detach it")
+
+
+def check_masked_positions(loss: FeatureLoss, /) -> None:
+    """Positions that are not valid change neither value nor gradient."""
+    student, teacher = _pair(loss)
+    mask_s, mask_t = (_mask(each, seed) for seed, each in enumerate((student, teacher), 1))
+    for mine, theirs in ((mask_s, None), (None, mask_t), (mask_s, mask_t)):
+        masked = student._replace(mask=mine), teacher._replace(mask=theirs)
+        dead = _dead(loss, *masked)
+        value, gradient = _value_and_gradient(loss, *masked)
+        filled = tuple(_filled(each, places) for each, places in zip(masked, dead, strict=True))
+        changed, gradient_after = _value_and_gradient(loss, *filled)
+        require(
+            torch.allclose(value, changed, rtol=1e-5, atol=1e-7),
+            f"must not look at positions that are not valid. Found {value.item()}, and {changed.item()} with other "
+            "values at masked positions",
+        )
+        require(
+            torch.allclose(gradient, gradient_after, rtol=1e-4, atol=1e-7),
+            "must not let masked positions change the gradient. Found a difference",
+        )
+        require(
+            gradient[dead[0]].abs().sum() == 0, "must give no gradient to masked positions. Found one"
+        )
+
+
+def check_full_mask(loss: FeatureLoss, /) -> None:
+    """A mask that hides nothing is no mask; one that hides all of a sample leaves the value finite."""
+    student, teacher = _pair(loss)
+    everything = (each._replace(mask=torch.ones_like(_mask(each, 1))) for each in (student, teacher))
+    plain, masked = loss(student, teacher), loss(*everything)
+    require(
+        torch.allclose(plain, masked, rtol=1e-5, atol=1e-7),
+        f"must give the same with a mask that hides nothing. Found {plain.item()} and {masked.item()}",
+    )
+    hidden = _mask(student, 1)
+    hidden[0] = False
+    value, gradient = _value_and_gradient(loss, student._replace(mask=hidden), teacher)
+    require(
+        torch.isfinite(value) and torch.isfinite(gradient).all(),
+        f"must stay finite when all positions of a sample are masked. Found {value.item()}",
+    )
+
+
+def check_batch_order(loss: FeatureLoss, /) -> None:
+    """The same permutation of both batches changes nothing."""
+    student, teacher = _pair(loss)
+    order = normal(len(student.x), seed=3).argsort()
+    value = loss(student, teacher)
+    permuted = loss(student._replace(x=student.x[order]), teacher._replace(x=teacher.x[order]))
+    require(
+        torch.allclose(value, permuted, rtol=1e-4, atol=1e-6),
+        f"must compare each sample with its own. Found {value.item()}, and {permuted.item()} when both batches are "
+        "permuted alike",
+    )
+
+
+def check_needs(loss: FeatureLoss, /) -> None:
+    """Accepts exactly what ``needs`` leaves free; else raises a ShapeMismatch that names both sides."""
+    for part, (student, teacher), numbers in _disagreements(loss):
+        try:
+            value = loss(student, teacher)
+        except ShapeMismatch as error:
+            require(part in loss.needs, f"declares that it does not need equal {part}. Found {error}")
+            require(
+                all(str(number) in str(error) for number in numbers),
+                f"must name both sides, {numbers}, in its message. Found {error}",
+            )
+        except Exception as error:  # noqa: BLE001 - any other error is what this check looks for
+            declared = "needs" if part in loss.needs else "does not need"
+            require(False, f"declares that it {declared} equal {part}. Found {type(error).__name__}: {error}")
+        else:
+            require(part not in loss.needs, f"declares that it needs equal {part}. Found {value.item()} without")
+    student, teacher = _pair(loss)
+    shorter = teacher._replace(x=teacher.x[:-1])
+    require(_refuses(loss, student, shorter), "must raise ShapeMismatch for batches of different size. Found none")
+
+
+def check_degenerate_inputs(loss: FeatureLoss, /) -> None:
+    """Value and gradient are finite at constant, zero, equal and very large input."""
+    student, teacher = _pair(loss)
+    inputs = {
+        "a zero student": (_scaled(student, 0.0), teacher),
+        "a zero teacher": (student, _scaled(teacher, 0.0)),
+        "zeros on both sides": (_scaled(student, 0.0), _scaled(teacher, 0.0)),
+        "a constant student": (student._replace(x=torch.full_like(student.x, 2.0)), teacher),
+        "a constant teacher": (student, teacher._replace(x=torch.full_like(teacher.x, 2.0))),
+        "equal samples": (student._replace(x=student.x[:1].expand_as(student.x)), teacher),
+        "a student 10,000 times as large": (_scaled(student, 1e4), teacher),
+        "both sides 10,000 times as large": (_scaled(student, 1e4), _scaled(teacher, 1e4)),
+        "a student 10,000 times as small": (_scaled(student, 1e-4), teacher),
+        "equal features": (student, student._replace(x=student.x.clone())),
+    }
+    for name, pair in inputs.items():
+        value, gradient = _value_and_gradient(loss, *pair)
+        require(torch.isfinite(value), f"must be finite for {name}. Found {value.item()}")
+        require(torch.isfinite(gradient).all(), f"must have a finite gradient for {name}. Found NaN or infinity")
+
+
+def check_half_precision(loss: FeatureLoss, /) -> None:
+    """Features in bfloat16 and float16 give a finite value close to that in float32, and a finite gradient."""
+    student, teacher = _pair(loss, dtype=torch.float32)
+    for dtype in (torch.bfloat16, torch.float16):
+        pair = tuple(each._replace(x=each.x.to(dtype)) for each in (student, teacher))
+        full = tuple(each._replace(x=each.x.float()) for each in pair)
+        value, gradient = _value_and_gradient(loss, *pair)
+        require(torch.isfinite(value) and torch.isfinite(gradient).all(), f"must be finite in {dtype}. Found {value}")
+        require(
+            torch.allclose(value.float(), loss(*full), rtol=1e-2, atol=1e-3),
+            f"must be computed in full precision for features in {dtype}. Found {value.item()} instead of "
+            f"{loss(*full).item()}",
+        )
+
+
+def check_gradient_is_right(loss: FeatureLoss, /) -> None:
+    """The gradient is that of the value, by finite differences in float64."""
+    student, teacher = _pair(loss, batch=max(4, loss.minimum_batch), dtype=torch.float64)
+
+    def value(x: Tensor) -> Tensor:
+        return loss(student._replace(x=x), teacher)
+
+    right = torch.autograd.gradcheck(value, student.x.clone().requires_grad_(), raise_exception=False)
+    require(right, "must have the gradient of its value. Found another one: is a part of it a constant (.item())?")
+
+
+def check_inputs_unchanged(loss: FeatureLoss, /) -> None:
+    """Neither feature is modified."""
+    student, teacher = _pair(loss)
+    before = student.x.clone(), teacher.x.clone()
+    loss(student, teacher)
+    same = torch.equal(student.x, before[0]) and torch.equal(teacher.x, before[1])
+    require(same, "must not modify its inputs. Found other values after the call")
+
+
+def check_copies(loss: FeatureLoss, /) -> None:
+    """Deep copies, pickles and the state dict keep what it computes."""
+    require_same_copies(loss, _value(loss))
+
+
+def check_repr(loss: FeatureLoss, /) -> None:
+    """The ``repr`` rebuilds it."""
+    require_same_repr(loss)
+
+
+def check_batch_of_one(loss: FeatureLoss, /) -> None:
+    """A batch below ``minimum_batch`` is refused with the reason; one at it works."""
+    smallest = loss.minimum_batch
+    value = loss(*_pair(loss, batch=smallest))
+    require(torch.isfinite(value), f"must work on its minimum_batch of {smallest}. Found {value.item()}")
+    if smallest > 1:
+        refused = _refuses(loss, *_pair(loss, batch=smallest - 1), naming=str(smallest))
+        require(refused, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. Found a value")
+
+
+def check_documented(loss: FeatureLoss, /) -> None:
+    """Source, formula and example stand in the docstring."""
+    require_documented(loss)
+
+
+def check_loss_compiles(loss: FeatureLoss, /) -> None:
+    """It compiles as one graph. Apart from the others: run-time shape checks and compiling exclude each other."""
+    require_compiles(loss, _value(loss))
+
+
+def _pair(
+    loss: FeatureLoss, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None
+) -> tuple[Feature, Feature]:
+    return feature_pair(loss.needs, batch=batch, seed=seed, dtype=dtype)
+
+
+def _value(loss: FeatureLoss) -> Callable[[nn.Module], Tensor]:
+    student, teacher = _pair(loss)
+    return lambda module: module(student, teacher)
+
+
+def _value_and_gradient(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Tensor, Tensor]:
+    student = with_gradient(student)
+    value = loss(student, teacher)
+    return value.detach(), gradient_of(value, student.x)
+
+
+def _mask(feature: Feature, seed: int) -> Bool[Tensor, "B N"]:
+    return random_mask(*feature.x.shape[:2], seed=seed)
+
+
+def _dead(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B M"]]:
+    """The positions that must not count; where positions correspond, those that either side masks."""
+    mine, theirs = (
+        torch.zeros(each.x.shape[:2], dtype=torch.bool) if each.mask is None else ~each.mask
+        for each in (student, teacher)
+    )
+    if loss.needs & (Match.POSITIONS | Match.GRID):
+        return mine | theirs, mine | theirs
+    return mine, theirs
+
+
+def _filled(feature: Feature, places: Bool[Tensor, "B N"]) -> Feature:
+    other = 100 * normal(*feature.x.shape, seed=9, dtype=feature.x.dtype)
+    return feature._replace(x=torch.where(places.unsqueeze(-1), other, feature.x))
+
+
+def _like(student: Feature, teacher: Feature, factor: float) -> Feature:
+    """A student that points where the teacher does, or the other way, if they have one shape."""
+    return student._replace(x=factor * teacher.x) if student.x.shape == teacher.x.shape else student
+
+
+def _scaled(feature: Feature, factor: float) -> Feature:
+    return feature._replace(x=feature.x * factor)
+
+
+def _disagreements(
+    loss: FeatureLoss,
+) -> list[tuple[Match, tuple[Feature, Feature], tuple[object, object]]]:
+    """For each thing that can differ a pair that agrees in everything else that the loss needs."""
+    x = normal(8, 6, 5, seed=1)
+
+    def against(other: Float[Tensor, "B M D"], mine: tuple[int, ...], theirs: tuple[int, ...]) -> tuple[Feature, Feature]:
+        return Feature(x, mine), Feature(other, theirs)
+
+    found: list[tuple[Match, tuple[Feature, Feature], tuple[object, object]]] = [
+        (Match.CHANNELS, against(normal(8, 6, 7, seed=2), (6,), (6,)), (5, 7)),
+        (Match.GRID, against(normal(8, 6, 5, seed=2), (2, 3), (3, 2)), ((2, 3), (3, 2))),
+    ]
+    # Other positions are another grid: a loss that needs the grid refuses them for that.
+    if Match.GRID not in loss.needs:
+        found.append((Match.POSITIONS, against(normal(8, 9, 5, seed=2), (6,), (9,)), (6, 9)))
+    return found
+
+
+def _refuses(loss: FeatureLoss, student: Feature, teacher: Feature, *, naming: str = "") -> bool:
+    try:
+        loss(student, teacher)
+    except ShapeMismatch as error:
+        return naming in str(error)
+    return False

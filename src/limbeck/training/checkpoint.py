@@ -1,0 +1,92 @@
+"""The state of an unfinished training on disk: written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+
+from limbeck.errors import RunError
+from limbeck.training.state import State
+
+
+class Checkpoint:
+    """Saves and restores what accelerate prepared, with limbeck's own :class:`~limbeck.training.state.State`.
+
+    accelerate writes model, optimizer and scaler, and reads them with ``weights_only``. Objects registered for
+    checkpointing are not used: accelerate unpickles those without that guard.
+
+    Args:
+        path: folder of the checkpoint.
+        accelerator: has prepared the distiller and its optimizer.
+    """
+
+    def __init__(self, path: Path, accelerator: Accelerator) -> None:
+        self.path = path
+        self.accelerator = accelerator
+
+    def exists(self) -> bool:
+        """Whether there is a whole checkpoint, or one that was being put in its place."""
+        return (self.path / "state.json").is_file() or (self._old / "state.json").is_file()
+
+    def save(self, state: State) -> None:
+        """Write a new checkpoint, then put it in the place of the old one."""
+        new = self.path.with_name(self.path.name + ".new")
+        if self.accelerator.is_main_process:
+            shutil.rmtree(new, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(new))
+        if self.accelerator.is_main_process:
+            if state.best is not None:
+                save_file(_unshared(state.best), str(new / "best.safetensors"))
+            if state.average is not None:
+                save_file(_unshared(state.average.state_dict()), str(new / "average.safetensors"))
+            (new / "state.json").write_text(json.dumps(state.counts()), encoding="utf-8")
+            self._replace(new)
+        self.accelerator.wait_for_everyone()
+
+    def load(self, state: State) -> None:
+        """Restore everything.
+
+        Raises:
+            RunError: if a file is missing, damaged, or of another model.
+        """
+        folder = self.path if (self.path / "state.json").is_file() else self._old
+        try:
+            counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            self.accelerator.load_state(str(folder))
+            best, average = folder / "best.safetensors", folder / "average.safetensors"
+            state.restore(counts, load_file(str(best)) if best.is_file() else None)
+            if state.average is not None and average.is_file():
+                state.average.load_state_dict(load_file(str(average)), strict=False)
+        except Exception as error:
+            raise RunError(
+                f"The checkpoint in '{folder}' cannot be read: {error}. If model and recipe are those of the run, the "
+                "file is damaged: delete the folder and run again."
+            ) from error
+
+    def remove(self) -> None:
+        """Delete it, when the training is finished."""
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self._old, ignore_errors=True)
+
+    @property
+    def _old(self) -> Path:
+        return self.path.with_name(self.path.name + ".old")
+
+    def _replace(self, new: Path) -> None:
+        # A folder cannot be replaced in one stroke: at every moment one of the two names holds a whole checkpoint.
+        shutil.rmtree(self._old, ignore_errors=True)
+        if self.path.exists():
+            self.path.rename(self._old)
+        new.rename(self.path)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+
+def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

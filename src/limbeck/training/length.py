@@ -1,0 +1,56 @@
+"""How long a training is, and when it looks at validation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from limbeck.choice import Choice
+from limbeck.recipe.settings import Settings
+
+CAP_STEPS = 2000
+CAP_EPOCHS = 30
+
+
+@dataclass(frozen=True)
+class Length:
+    """Optimizer steps of a training.
+
+    Attributes:
+        steps: the most there will be.
+        every: steps between two looks at validation.
+        patience: looks without improvement after which it stops; ``None`` for never.
+        choice: the decision, for the plan.
+    """
+
+    steps: int
+    every: int
+    patience: int | None
+    choice: Choice
+
+    @classmethod
+    def of(cls, settings: Settings, batches: int | None) -> Length:
+        """Read the settings for data with so many batches an epoch (``None`` for a stream).
+
+        Without steps or epochs the cap is the longer of 2,000 steps and 30 epochs (our choice), and training stops
+        before it when a quarter of its evaluations in a row bring no improvement.
+
+        Example:
+            >>> Length.of(Settings(epochs=3), batches=10).steps
+            30
+        """
+        per_epoch = None if batches is None else max(1, math.ceil(batches / settings.accumulate))
+        patience = settings.patience
+        if settings.steps is not None:
+            steps, reason = settings.steps, "given"
+        elif settings.epochs is not None and per_epoch is not None:
+            steps, reason = settings.epochs * per_epoch, f"{settings.epochs} epochs of {per_epoch} steps, as given"
+        else:
+            steps = max(CAP_STEPS, CAP_EPOCHS * (per_epoch or 0))
+            patience = patience if patience is not None else max(3, settings.evaluations // 4)
+            reason = (
+                f"until {patience} evaluations in a row bring no improvement, at most the longer of {CAP_STEPS} steps "
+                f"and {CAP_EPOCHS} epochs"
+            )
+        every = max(1, steps // settings.evaluations)
+        return cls(steps, every, patience, Choice("steps", steps, reason))
