@@ -39,7 +39,9 @@ class Address(NamedTuple):
         """Read a site name."""
         found = _GRAMMAR.match(site)
         if found is None:
-            raise SiteError(f"'{site}' is no site name. Write 'module', 'module:input', 'module@call' or 'module[item]'.")
+            raise SiteError(
+                f"'{site}' is no site name. Write 'module', 'module:input', 'module@call' or 'module[item]'."
+            )
         call, item = found["call"], found["item"]
         return cls(found["module"], found["input"] is not None, None if call is None else int(call), int(item or 0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -33,6 +34,7 @@ class Blocks:
         self._end = end
         self._opened: dict[int, list[Call]] = {}
         self._weights: dict[int, int] = {}
+        self._lengths: dict[int, int] = {}
 
     def listed(self, call: Call) -> list[Call]:
         """The blocks inside a call that are elements of a list of modules."""
@@ -54,7 +56,7 @@ class Blocks:
         inside = [each for each in call.within() if each.left <= self._end and not _is_inside(each, apart_from)]
         weighted = sorted((each for each in inside if is_weighted_layer(each)), key=lambda each: each.entered)
         ends = []
-        for layer, following in zip(weighted, [*weighted[1:], None], strict=True):
+        for layer, following in itertools.zip_longest(weighted, weighted[1:]):
             until = self._end if following is None else following.entered
             run = [each for each in inside if layer.left <= each.left < until and self._belongs(each, layer)]
             if run:
@@ -94,17 +96,47 @@ class Blocks:
         return listed and not _is_plain(call.module) and self.is_block(call) and not self._opens(call)
 
     def _opens(self, call: Call) -> bool:
+        """Whether the blocks inside a call are taken instead of it."""
         blocks = self.listed(call)
         work = call.macs or self.holds(call)
         done = sum(each.macs if call.macs else self.holds(each) for each in blocks)
-        return done >= _COVERED * work and bool(blocks)
+        if not blocks or done < _COVERED * work:
+            return False
+        # An attention and a perceptron kept in a list are halves of a block, unless their owners are stages, which
+        # differ in shape.
+        return len({type(each.module) for each in blocks}) == 1 or not self._repeats(call)
+
+    def _repeats(self, call: Call) -> bool:
+        """Whether the calls beside a call are of its class and return its shape."""
+        beside = [] if call.parent is None else [e for e in call.parent.children if type(e.module) is type(call.module)]
+        return len(beside) > 1 and len({each.outputs[0].shape for each in beside if each.outputs}) == 1
 
     def _list_of(self, call: Call) -> str | None:
         """Name of the list of modules that a call's module is an element of."""
-        parent, dot, _ = call.name.rpartition(".")
-        if not call.name or (not dot and not isinstance(self._modules[""], _CONTAINERS)):
+        if not call.name:
             return None
-        return parent if isinstance(self._modules.get(parent), _CONTAINERS) else None
+        parent = call.name.rpartition(".")[0]
+        listed = isinstance(self._modules.get(parent), _CONTAINERS)
+        return parent if listed or (call.parent is not None and self._is_series(call.parent)) else None
+
+    def _is_series(self, call: Call) -> bool:
+        """Whether a module of any class is a list in effect.
+
+        One block is a series only if a module of the same class beside it holds several.
+        """
+        if self._series(call) != 1:
+            return self._series(call) > 1
+        beside = [] if call.parent is None else call.parent.children
+        return any(self._series(each) > 1 for each in beside if type(each.module) is type(call.module))
+
+    def _series(self, call: Call) -> int:
+        """How many blocks of one class a module of any class holds; 0 if it holds anything else with weights."""
+        if call.left not in self._lengths:
+            inside = [each for each in call.children if self.holds(each)]
+            kinds = {type(each.module) for each in inside}
+            own = bool(call.name) and len(kinds) == 1 and not _is_plain(inside[0].module)
+            self._lengths[call.left] = len(inside) if own and all(map(self.is_block, inside)) else 0
+        return self._lengths[call.left]
 
     def _belongs(self, call: Call, layer: Call) -> bool:
         """Whether a call still speaks of the layer: same shape, no other weights, and a cut point."""
@@ -126,6 +158,7 @@ def _is_inside(call: Call, others: Sequence[Call]) -> bool:
 def _outermost(run: Sequence[Call], layer: Call) -> Call:
     """Of calls that returned the same last tensor: the widest one around the layer, else the first."""
     last = max(run, key=lambda each: each.left)
-    same = [each for each in run if each.outputs[0].key == last.outputs[0].key]
+    key = last.outputs[0].key
+    same = [last] if key is None else [each for each in run if each.outputs[0].key == key]
     around = [each for each in same if _is_inside(layer, [each]) and each is not layer]
     return max(around, key=lambda each: each.left) if around else min(same, key=lambda each: each.left)

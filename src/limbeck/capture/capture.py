@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool
@@ -34,7 +35,7 @@ class Capture:
     """Reads named sites of a model during its forward.
 
     Hooks are objects: the model can still be copied, pickled, checkpointed and compiled. They do nothing outside of a
-    call and are gone after :meth:`close`. A tensor that the model later overwrites in place is copied before that.
+    call and are gone after :meth:`close`. Where the model overwrites a tensor in place, it overwrites a copy.
 
     Args:
         model: any module; it is read, never changed.
@@ -104,44 +105,68 @@ class Capture:
 
 
 class _Recorder:
-    """What the taps of one Capture share: whether they act, what they saw, which tensors need care."""
+    """What the taps of one Capture share: whether they act, what they saw, what must be protected."""
 
     def __init__(self) -> None:
         self.active = False
         self.careful = True
         self.seen: dict[str, Tensor] = {}
-        self.copies: dict[str, tuple[Tensor, int]] = {}
+        self.watched: dict[str, _Watched] = {}
         self.calls: dict[int, int] = {}
         self.overwritten: set[str] = set()
+        self.aliased: set[str] = set()
         self.checked_modes: set[bool] = set()
 
     def start(self, *, careful: bool) -> None:
         self.active, self.careful = True, careful
 
     def finish(self, *, training: bool) -> dict[str, Tensor]:
-        # An in-place operation on a captured tensor moves its version counter. The first forward in each mode keeps
-        # copies of everything and learns from the counters which sites need care from then on.
-        if self.careful and self.copies.keys() == self.seen.keys():
-            moved = {site for site, (_, then) in self.copies.items() if self.seen[site]._version != then}
-            self.overwritten |= moved
+        # An in-place operation moves the version counter of its tensor. The first forward in each mode protects every
+        # site and learns from the counters which sites need it from then on.
+        if self.watched.keys() == self.seen.keys():
+            for site, each in self.watched.items():
+                if each.handed_on._version != each.handed_on_then:
+                    self.overwritten.add(site)
+                if each.tensor._version != each.then:
+                    self.aliased.add(site)
+                    self.seen[site] = each.copy
             self.checked_modes.add(training)
-            return {site: self.copies[site][0] if site in moved else tensor for site, tensor in self.seen.items()}
         return dict(self.seen)
 
     def stop(self) -> None:
         self.active = False
         self.seen.clear()
-        self.copies.clear()
+        self.watched.clear()
         self.calls.clear()
 
-    def needs_care(self, site: str) -> bool:
-        # In compiled code there are no version counters to learn from: there every site needs it.
-        return site in self.overwritten or (self.careful and torch.compiler.is_compiling())
+    def see(self, site: str, tensor: Tensor) -> Tensor:
+        """Keep a tensor; returns what the model goes on with.
 
-    def see(self, site: str, tensor: Tensor) -> None:
+        Where the model overwrites the tensor, it goes on with a copy and overwrites that: the kept one stays as it was
+        made, and stays on the way from the inputs to the output, so that gradients can be measured at it. If the model
+        holds the same tensor under another name and overwrites it there, only a copy can be kept.
+        """
+        if site in self.aliased:
+            self.seen[site] = tensor.clone()
+            return tensor
         self.seen[site] = tensor
-        if self.careful and not torch.compiler.is_compiling():
-            self.copies[site] = (tensor.clone(), tensor._version)
+        if not self.careful and site not in self.overwritten:
+            return tensor
+        handed_on = tensor.clone()
+        # Inside of a compiled graph and of inference mode there are no version counters: every site stays protected.
+        if self.careful and not torch.compiler.is_compiling() and not tensor.is_inference():
+            self.watched[site] = _Watched(tensor, tensor._version, handed_on, handed_on._version, tensor.clone())
+        return handed_on
+
+
+class _Watched(NamedTuple):
+    """A tensor whose overwriting is to be noticed, the copy that the model goes on with, and a third for the worst."""
+
+    tensor: Tensor
+    then: int
+    handed_on: Tensor
+    handed_on_then: int
+    copy: Tensor
 
 
 class _Tap:
@@ -151,27 +176,39 @@ class _Tap:
         self.sites = [(site, Address.parse(site)) for site in sites]
         self.recorder = recorder
 
-    def after(self, _module: nn.Module, _args: Any, output: Any) -> Tensor | None:
+    def after(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        return self._read(output) if self.recorder.active else None
+
+    def before(self, _module: nn.Module, args: Any, kwargs: Any) -> Any:
         if not self.recorder.active:
             return None
-        self._read(output)
-        # What follows overwrites this tensor: it gets a copy to do that to. The tensor itself stays as it was, and
-        # gradients of everything that follows still pass through it.
-        if isinstance(output, Tensor) and any(self.recorder.needs_care(site) for site, _ in self.sites):
-            return output.clone()
-        return None
+        changed = self._read((args, kwargs))
+        return changed if changed is None else (changed[0], changed[1])
 
-    def before(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self.recorder.active:
-            self._read((*args, *kwargs.values()), copy=True)
-
-    def _read(self, value: Any, *, copy: bool = False) -> None:
-        recorder = self.recorder
-        count = recorder.calls.get(id(self), 0)
-        recorder.calls[id(self)] = count + 1
+    def _read(self, value: Any) -> Any:
+        """Keep the tensors that are asked for; returns the value with what the model goes on with, or ``None``."""
+        count = self.recorder.calls.get(id(self), 0)
+        self.recorder.calls[id(self)] = count + 1
         found = tensors(value)
-        copy = copy or not isinstance(value, Tensor)
+        changed = False
         for site, address in self.sites:
             if address.call in {None, count} and address.item < len(found):
-                tensor = found[address.item]
-                recorder.see(site, tensor.clone() if copy and recorder.needs_care(site) else tensor)
+                handed_on = self.recorder.see(site, found[address.item])
+                changed = changed or handed_on is not found[address.item]
+                found[address.item] = handed_on
+        return _with_tensors(value, iter(found)) if changed else None
+
+
+def _with_tensors(value: Any, replacements: Iterator[Tensor]) -> Any:
+    """A nested value with its tensors replaced, in the order of :func:`limbeck.batch.tensors`."""
+    if isinstance(value, Tensor):
+        return next(replacements)
+    if isinstance(value, Mapping):
+        replaced = copy.copy(value)
+        for name, each in value.items():
+            cast(dict[Any, Any], replaced)[name] = _with_tensors(each, replacements)
+        return replaced
+    if isinstance(value, tuple | list):
+        items = [_with_tensors(each, replacements) for each in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value

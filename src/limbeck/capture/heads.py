@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
+from limbeck.batch import tensors
 from limbeck.capture.cut_points import Dataflow
 from limbeck.capture.trace import Call, Key, Trace
 
@@ -25,10 +26,17 @@ class Head(NamedTuple):
     Attributes:
         call: its run in the forward; ``None`` if the network ends without one.
         note: an ambiguity in words, or empty.
+        beside: further heads whose answers are joined with its own.
     """
 
     call: Call | None
     note: str = ""
+    beside: tuple[Call, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All heads."""
+        return () if self.call is None else (self.call, *self.beside)
 
 
 def find_head(trace: Trace, flow: Dataflow) -> Head:
@@ -44,13 +52,22 @@ def find_head(trace: Trace, flow: Dataflow) -> Head:
         return Head(None)
     if len({each.name for each in layers}) == 1:
         return Head(layers[-1])
-    keys = [each.outputs[0].key for each in layers]
+    keys = [key for each in layers if (key := each.outputs[0].key) is not None]
     alike = len({each.outputs[0].shape[-1] for each in layers}) == 1
     # On a residual stream each layer feeds the next one; heads stand side by side.
     if alike and not any(flow.depends(a, b) for a, b in itertools.permutations(keys, 2)):
         names = ", ".join(f"'{each.name}'" for each in layers)
-        return Head(layers[0], f"{len(layers)} heads answer together ({names}); the input of the first is taken.")
+        note = f"{len(layers)} heads answer together ({names}); the input of the first is taken."
+        return Head(layers[0], note, tuple(layers[1:]))
     return Head(None)
+
+
+def guess_head(trace: Trace, logits: Tensor) -> Head:
+    """Without a dataflow: the last layer with weights, if what it returns has the shape of the logits."""
+    last = next((each for each in reversed(trace.calls) if is_weighted_layer(each) and each.outputs), None)
+    if last is None or last.outputs[0].shape != tuple(logits.shape):
+        return Head(None)
+    return Head(last, f"'{last.name}' is taken for the head: it is the last layer with weights.")
 
 
 def is_weighted_layer(call: Call) -> bool:
@@ -60,12 +77,13 @@ def is_weighted_layer(call: Call) -> bool:
 
 def has_matrix(module: nn.Module) -> bool:
     """Whether a module or something in it has weights of two or more axes that are not a lookup table."""
-    return any(
-        parameter.ndim >= 2
-        for each in module.modules()
-        if not isinstance(each, nn.Embedding | nn.EmbeddingBag)
-        for parameter in each.parameters(recurse=False)
-    )
+    return any(_own_matrix(each) for each in module.modules() if not isinstance(each, nn.Embedding | nn.EmbeddingBag))
+
+
+def _own_matrix(module: nn.Module) -> bool:
+    own = list(module.parameters(recurse=False))
+    # Quantised layers keep their weights in packed objects, of which only the state dict knows.
+    return any(each.ndim >= 2 for each in own or (tensors(module.state_dict()) if not len(module._buffers) else []))
 
 
 def _layers_behind(flow: Dataflow, made: dict[Key | None, Call]) -> list[Call]:

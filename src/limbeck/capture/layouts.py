@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from limbeck.capture.trace import Call, Trace
+from limbeck.capture.trace import Call
 from limbeck.errors import LayoutError
 
 Shape = tuple[int, ...]
@@ -79,7 +79,7 @@ def infer(site: str, shapes: Shapes, evidence: Evidence) -> Layout:
         LayoutError: if that leaves more than one reading.
     """
     first = shapes.first
-    batch = [i for i, (a, b) in enumerate(zip(first, shapes.other_batch, strict=True)) if a != b]
+    batch = _changed(first, shapes.other_batch)
     if len(batch) != 1 or len(first) < 2:
         raise _ambiguous(site, first, "no axis, or more than one, changed with the size of the batch")
     rest = [i for i in range(len(first)) if i not in batch]
@@ -135,6 +135,12 @@ def _ambiguous(site: str, shape: Shape, why: str) -> LayoutError:
     )
 
 
+def _changed(first: Shape, second: Shape) -> list[int]:
+    return (
+        [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b] if len(first) == len(second) else []
+    )
+
+
 def _moved(axes: Sequence[int], shapes: Shapes) -> set[int]:
     if shapes.other_size is None or len(shapes.other_size) != len(shapes.first):
         return set()
@@ -145,11 +151,27 @@ def _channel_axis(rest: Sequence[int], moved: set[int], shape: Shape, evidence: 
     left = [i for i in rest if i not in moved]
     if len(left) <= 1:
         return left[0] if left else None
+    wide = [i for i in left if shape[i] > 1]
+    if len(wide) == 1:
+        return wide[0]
     for call in _witnesses(evidence, shape):
         said = _says(call.module, shape, left)
         if said is not None:
             return said
-    return None
+    return _beside_a_grid(left, shape, evidence.space)
+
+
+def _beside_a_grid(left: Sequence[int], shape: Shape, space: Shape) -> int | None:
+    """The first or last axis, if the others are the input's height and width divided by one whole number."""
+    if len(space) < 2 or len(left) != len(space) + 1:
+        return None
+    fitting = []
+    for channel in (left[0], left[-1]):
+        sides = [shape[i] for i in left if i != channel]
+        steps = {whole / side for whole, side in zip(space, sides, strict=True)}
+        if len(steps) == 1 and steps.pop().is_integer():
+            fitting.append(channel)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _witnesses(evidence: Evidence, shape: Shape) -> list[Call]:
@@ -198,8 +220,10 @@ def _grid(
     other = None if place not in _moved([place], shapes) or shapes.other_size is None else shapes.other_size[place]
     if len(evidence.space) < 2 or channel < place or batch > place:
         return (count,), 0
-    return _from_convolutions(count, other, evidence) or _from_scale(count, other, evidence) or _from_aspect(
-        count, evidence.space
+    return (
+        _from_convolutions(count, other, evidence)
+        or _from_scale(count, other, evidence)
+        or _from_aspect(count, evidence.space)
     )
 
 
@@ -207,9 +231,12 @@ def _from_convolutions(count: int, other: int | None, evidence: Evidence) -> tup
     """Tokens are most often what a convolution made: its grid, with a few tokens put in front."""
     for grid, other_grid in reversed(evidence.upstream):
         prefix = count - math.prod(grid)
-        known = other is not None and other_grid is not None
-        same = known and other - math.prod(other_grid) == prefix
-        if 0 <= prefix <= _MOST_PREFIX_TOKENS and (same or (not known and prefix < max(1, math.prod(grid)))):
+        if not 0 <= prefix <= _MOST_PREFIX_TOKENS:
+            continue
+        if other is None or other_grid is None:
+            if prefix < max(1, math.prod(grid)):
+                return grid, prefix
+        elif other - math.prod(other_grid) == prefix:
             return grid, prefix
     return None
 

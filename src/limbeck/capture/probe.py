@@ -12,9 +12,9 @@ from limbeck.batch import Batch, ReadOutput, first_tensor, read_logits, unwrap
 from limbeck.capture.address import Address
 from limbeck.capture.anatomy import Anatomy
 from limbeck.capture.cut_points import Dataflow
-from limbeck.capture.heads import Head, find_head
+from limbeck.capture.heads import Head, find_head, guess_head
 from limbeck.capture.layouts import Layout, check_statements
-from limbeck.capture.reading import position_read
+from limbeck.capture.reading import gradient_of, position_read
 from limbeck.capture.sites import Found, Place, SiteFinder
 from limbeck.capture.specs import to_specs
 from limbeck.capture.stages import grouped, without_side_blocks
@@ -67,10 +67,10 @@ def probe(
                 "runs on every sample. Name the sites: sites=['encoder', ...]."
             )
         check_statements(stated, [each.site for each in chosen.places])
-        layouts = {each.site: look.views.layout(each, stated.get(each.site)) for each in chosen.places}
-        trunk = chosen.trunk if sites is not None else without_side_blocks(chosen.trunk, layouts)
-        read = _positions_read(look, [*trunk, *chosen.ending], layouts)
-        specs = to_specs(trunk, chosen.last, layouts, read, padded=batch.mask is not None)
+        known = {each.site: look.views.layout(each, stated.get(each.site)) for each in chosen.places}
+        trunk = chosen.trunk if sites is not None else without_side_blocks(chosen.trunk, known)
+        read = _positions_read(look, [*trunk, *chosen.ending], known)
+        specs = to_specs(trunk, chosen.last, known, read, padded=batch.mask is not None)
     return Anatomy(
         specs=tuple(specs),
         head=None if look.head.call is None else look.head.call.name,
@@ -99,7 +99,10 @@ class _Look(NamedTuple):
         logits = output(views.main.answer)
         answer = first_tensor(views.main.answer if logits is None else logits)
         flow = None if answer.grad_fn is None else Dataflow([(answer.grad_fn, answer.output_nr)])
-        head = Head(None) if flow is None or logits is None else find_head(views.main, flow)
+        if logits is None:
+            head = Head(None)
+        else:
+            head = guess_head(views.main, answer) if flow is None else find_head(views.main, flow)
         finder = SiteFinder(model, views.main, flow, head)
         found = finder.trunk()
         return cls(views, None if logits is None else answer, answer, head, found, finder.last(found.places))
@@ -154,23 +157,36 @@ def _named(model: nn.Module, site: str, trace: Trace) -> Place:
 def _positions_read(look: _Look, places: Sequence[Place], layouts: Mapping[str, Layout]) -> dict[str, int | None]:
     """The position that the head reads at each site.
 
-    Asked at the end of the trunk only: behind earlier blocks every position reaches the logits. Sites whose axes and
+    Asked at the end of the trunk only: behind earlier blocks every position reaches the head. Sites whose axes and
     positions are those of a site at the end share its answer.
     """
     mask = look.views.mask
+    readers = _what_heads_read(look)
     answers: dict[tuple[str, int, int], int | None] = {}
     for place in grouped(look.found.places)[-1] if look.found.places else []:
         with suppress(LayoutError):  # raised where the site is described, if it is to be
             layout = layouts.get(place.site) or look.views.layout(place, None)
-            answers[layout.axes, layout.positions, layout.prefix] = position_read(place, layout, look.answer, mask)
+            answers[layout.axes, layout.positions, layout.prefix] = position_read(place, layout, readers, mask)
     read = {}
     for place in places:
         layout = layouts[place.site]
         if look.last is not None and place.site == look.last.site:
-            read[place.site] = position_read(place, layout, look.answer, mask)
+            read[place.site] = position_read(place, layout, [look.answer], mask)
         else:
             read[place.site] = answers.get((layout.axes, layout.positions, layout.prefix))
     return read
+
+
+def _what_heads_read(look: _Look) -> list[Tensor]:
+    """The inputs of the heads, at the numbers that reach the logits."""
+    inputs = [tensor for each in look.head.calls if each.inputs and (tensor := each.inputs[0].tensor) is not None]
+    return [_reached(look.answer, each) for each in inputs] or [look.answer]
+
+
+def _reached(answer: Tensor, tensor: Tensor) -> Tensor:
+    gradient = gradient_of(answer, tensor)
+    # A head that starts at zero (its gradient is zero everywhere) tells nothing: then everything counts.
+    return tensor if gradient is None or not gradient.any() else tensor * (gradient != 0)
 
 
 def _costs(places: Sequence[Place], sites: set[str], trace: Trace) -> dict[str, float]:

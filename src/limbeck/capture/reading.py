@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
@@ -11,35 +13,45 @@ from limbeck.capture.sites import Place
 
 
 def position_read(
-    place: Place, layout: Layout, logits: Tensor | None, mask: Bool[Tensor, "B N"] | None = None
+    place: Place, layout: Layout, readers: Sequence[Tensor], mask: Bool[Tensor, "B N"] | None = None
 ) -> int | None:
-    """The one position of a site that the logits depend on.
+    """The one position of a site that later tensors were computed from.
 
     Args:
         place: the site.
         layout: its axes.
-        logits: what the head answers.
+        readers: the later tensors.
         mask: ``True`` at positions that are not padding.
 
     Returns:
-        0 for a class token, -1 for the last valid position, ``None`` if the logits depend on more positions than one
-        (or on none by a differentiable path).
+        0 for a class token, -1 for the last valid position, ``None`` if the readers depend on more positions than
+        one (or on none by a differentiable path).
     """
-    if layout.positions == 1 or logits is None or place.seen.tensor is None:
+    if layout.positions == 1 or place.seen.tensor is None:
         return None
-    if isinstance(place.call.module, nn.RNNBase) and not place.reads_input:
-        gradient = _gradient(logits, place.seen.tensor)
-        if gradient is None:
-            # The head reads the layer's last state instead of its sequence; of one direction, that is its last position.
-            return None if place.call.module.bidirectional else -1
-    else:
-        gradient = _gradient(logits, place.seen.tensor)
-    if gradient is None:
-        return None
+    gradients = [each for reader in readers if (each := gradient_of(reader, place.seen.tensor)) is not None]
+    if not gradients:
+        # The head of a recurrent net may read its last state instead of its sequence: in one direction, the last
+        # position.
+        recurrent = isinstance(place.call.module, nn.RNNBase) and not place.reads_input
+        return -1 if recurrent and not place.call.module.bidirectional else None
     axes = [i for i, role in enumerate(layout.axes) if role not in "BC"]
-    ordered = gradient.permute(layout.axes.index("B"), *axes, layout.axes.index("C"))
-    read = ordered.flatten(1, -2).abs().amax(-1) > 0
+    ordered = torch.stack(gradients).abs().amax(0).permute(layout.axes.index("B"), *axes, layout.axes.index("C"))
+    read = ordered.flatten(1, -2).amax(-1) > 0
     return _only(read, layout.prefix, mask)
+
+
+def gradient_of(reader: Tensor, tensor: Tensor) -> Tensor | None:
+    """The gradient of a random combination of a tensor's numbers; ``None`` if there is no differentiable path.
+
+    Random, because a plain sum has no gradient behind a softmax or a normalisation.
+    """
+    if not reader.requires_grad or not tensor.requires_grad:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(reader.shape, generator=generator, dtype=torch.float32).to(reader)
+    (gradient,) = torch.autograd.grad((reader * weights).sum(), tensor, retain_graph=True, allow_unused=True)
+    return gradient
 
 
 def _only(read: Bool[Tensor, "B N"], prefix: int, mask: Bool[Tensor, "B N"] | None) -> int | None:
@@ -53,13 +65,3 @@ def _only(read: Bool[Tensor, "B N"], prefix: int, mask: Bool[Tensor, "B N"] | No
     last = torch.zeros_like(read)
     last[torch.arange(len(read)), (valid * places).argmax(1)] = True
     return -1 if torch.equal(read, last) else None
-
-
-def _gradient(logits: Tensor, tensor: Tensor) -> Tensor | None:
-    if not logits.requires_grad or not tensor.requires_grad:
-        return None
-    # Weights of all sizes: a plain sum has no gradient behind a softmax or a normalisation.
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(logits.shape, generator=generator, dtype=torch.float32).to(logits)
-    (gradient,) = torch.autograd.grad((logits * weights).sum(), tensor, retain_graph=True, allow_unused=True)
-    return gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -96,7 +97,12 @@ class SiteFinder:
                     f"No cut point for {self._widest_gap(self._cut_only(chosen))[0]:.0%} of the work (branches or long "
                     f"skip connections): {len(by_structure)} sites there are blocks of one branch."
                 )
-        return Found([place for each in chosen for place in self._places(each)], method, notes)
+        places = [place for each in chosen for place in self._places(each)]
+        between = self._between_modules(chosen)
+        if between:
+            places = sorted((*places, *between), key=lambda each: each.moment)
+            notes.append("Some blocks are added up outside of any module: their sums are read where they go in next.")
+        return Found(places, method, notes)
 
     def last(self, trunk: Sequence[Place]) -> Place | None:
         """The penultimate representation: the head's input, or what an encoder without a head returns."""
@@ -135,8 +141,30 @@ class SiteFinder:
         structure = blocks.listed(self._root)
         if len(structure) < 2:
             structure = blocks.any_kind(self._root)
+        if len(structure) < 2 and self._flow is None:
+            structure = blocks.layers(self._root)
         found = [each for each in structure if each.entered >= begin and each.left < end]
         return found if len(found) > 1 else []
+
+    def _between_modules(self, chosen: Sequence[Call]) -> list[Place]:
+        """Cut points inside the widest stretch that no module returns, as inputs of the module that reads them next.
+
+        Such is the residual stream of a network that adds up in its own forward: ``x = x + block(x)``.
+        """
+        share, begin, end = self._widest_gap(chosen)
+        if self._flow is None or share <= _GAP:
+            return []
+        done = {each.left: each.macs_after for each in chosen}
+        low, high = done.get(begin, 0), done.get(end, self._work())
+        returned = {each.key for call in self._trace.calls for each in call.outputs}
+        found: dict[Key, Place] = {}
+        for call in sorted(self._trace.calls, key=lambda each: each.entered):
+            key = call.inputs[0].key if call.inputs else None
+            inside = begin <= call.entered < end and call.entered < self._end and low < call.macs_before < high
+            if inside and key is not None and key in self._flow.cuts and key not in returned:
+                count = "" if self._trace.times(call.name) == 1 else f"@{call.count}"
+                found.setdefault(key, Place(f"{call.name}:input{count}", call, reads_input=True))
+        return list(found.values())
 
     def _widest_gap(self, chosen: Sequence[Call]) -> tuple[float, int, int]:
         """Share of the work, beginning and end of the widest stretch between neighbouring sites."""
@@ -144,7 +172,7 @@ class SiteFinder:
         if work == 0:
             return (0.0, 0, 0) if chosen else (1.0, 0, self._end + 1)
         stops = [(0, 0), *((each.macs_after, each.left) for each in chosen), (work, self._end + 1)]
-        gaps = [((b[0] - a[0]) / work, a[1], b[1]) for a, b in zip(stops, stops[1:], strict=False)]
+        gaps = [((b[0] - a[0]) / work, a[1], b[1]) for a, b in itertools.pairwise(stops)]
         return max(gaps)
 
     def _cut_only(self, chosen: Sequence[Call]) -> list[Call]:
@@ -183,9 +211,8 @@ class SiteFinder:
     def _places(self, call: Call) -> list[Place]:
         items = self._cut_items(call) or (0,)
         name = self.name_of(call)
-        if len(items) > 1:
-            return [Place(f"{name}[{item}]", call, item) for item in items]
-        return [Place(name if items[0] == 0 else f"{name}[{items[0]}]", call, items[0])]
+        plain = len(items) == 1 and 0 in items
+        return [Place(name if plain else f"{name}[{item}]", call, item) for item in items]
 
     def name_of(self, call: Call) -> str:
         """The site name of a call: the module's, with the number of the call if it runs several times."""

@@ -50,14 +50,20 @@ def without_side_blocks(places: Sequence[Place], layouts: Mapping[str, Layout]) 
     for number in set(numbers):
         lists: dict[str, list[Place]] = {}
         for place, own in zip(places, numbers, strict=True):
-            if own == number:
-                lists.setdefault(place.call.name.rpartition(".")[0], []).append(place)
-        main = max(lists.values(), key=_work)
+            if own == number and not place.reads_input:
+                lists.setdefault(_list_name(place), []).append(place)
+        main = max(lists.values(), key=_work, default=[])
         classes = {type(each.call.module) for each in main}
         for name, others in lists.items():
-            if classes.isdisjoint(type(each.call.module) for each in others) and _work(others) < _SIDE_SHARE * _work(main):
+            if classes.isdisjoint(type(each.call.module) for each in others) and _work(others) < _SIDE_SHARE * _work(
+                main
+            ):
                 dropped.add(name)
-    return [each for each in places if each.call.name.rpartition(".")[0] not in dropped]
+    return [each for each in places if each.reads_input or _list_name(each) not in dropped]
+
+
+def _list_name(place: Place) -> str:
+    return place.call.name.rpartition(".")[0]
 
 
 def _work(places: Sequence[Place]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -123,7 +123,7 @@ def record(model: nn.Module, inputs: Any, *, entries: frozenset[str] = frozenset
     try:
         with torch.enable_grad(), scribe.counter:
             scribe.trace.answer = call(model, requiring_grad(inputs))
-    except Exception as error:  # noqa: BLE001 - whatever the user's model raises is kept and judged by the caller
+    except Exception as error:
         scribe.trace.error = error
     finally:
         for handle in handles:
@@ -193,6 +193,8 @@ def _reversed(inputs: Any) -> Any:
 def _listen(model: nn.Module, scribe: _Scribe, entries: frozenset[str]) -> list[RemovableHandle]:
     handles: list[RemovableHandle] = []
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue  # takes no hooks: it is a single step of the module around it
         ear = _Ear(name, scribe)
         if name in entries:
             handles.append(module.register_forward_hook(_start_of_graph))
@@ -203,6 +205,15 @@ def _listen(model: nn.Module, scribe: _Scribe, entries: frozenset[str]) -> list[
 
 def _start_of_graph(_module: nn.Module, _args: Any, output: Any) -> Any:
     return requiring_grad(output) if isinstance(output, Tensor) and not output.requires_grad else None
+
+
+# What torch does not list: kernels that only a CPU has.
+_MORE_MACS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_: (
+        sdpa_flop_count(q.shape, k.shape, v.shape) // 2
+    ),
+    torch.ops.aten.mkldnn_rnn_layer: lambda x, w, u, *_: x.shape[0] * x.shape[1] * (w.numel() + u.numel()),
+}
 
 
 class _MacCounter(TorchDispatchMode):
@@ -217,8 +228,8 @@ class _MacCounter(TorchDispatchMode):
         packet = getattr(func, "_overloadpacket", None)
         if packet in flop_registry:
             self.macs += flop_registry[packet](*args, **(kwargs or {}), out_val=output) // 2
-        elif packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
-            self.macs += sdpa_flop_count(*(each.shape for each in args[:3])) // 2
+        elif packet in _MORE_MACS:
+            self.macs += _MORE_MACS[packet](*args)
         return output
 
 

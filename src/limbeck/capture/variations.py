@@ -44,10 +44,12 @@ def other_sizes(inputs: Any) -> Iterator[Variation]:
 
     Example:
         >>> [each.sizes for each in other_sizes(torch.zeros(2, 3, 64, 64))]
-        [(96, 96), (128, 128), (32, 32), (96, 96)]
+        [(96, 96), (128, 128), (32, 32)]
     """
     main = first_tensor(inputs)
-    choices = {2: [(1,)], 3: [(2,), (1,)], 4: [(2, 3), (1, 2)], 5: [(3, 4), (2, 3, 4)]}.get(main.ndim, [])
+    choices = {2: [(1,)], 3: [(2,), (1,)], 4: [(2, 3)], 5: [(3, 4), (2, 3, 4)]}.get(main.ndim, [])
+    if main.ndim == 4 and main.shape[-1] < main.shape[1]:
+        choices = [(1, 2), (2, 3)]
     for axes in choices:
         now = tuple(main.shape[i] for i in axes)
         for sizes in _steps(now, first_choice=axes == choices[0]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from limbeck.batch import Batch, first_tensor, move
@@ -34,10 +35,15 @@ class Views:
         other_size: the shapes on another size of input; ``None`` if the model takes one size only.
 
     Raises:
-        ModelError: if the model does not run on the batch.
+        ModelError: if the model does not run on the batch, or is scripted.
     """
 
     def __init__(self, model: nn.Module, batch: Batch) -> None:
+        if isinstance(model, torch.jit.ScriptModule):
+            raise ModelError(
+                "A probe needs modules that run one by one. Found a scripted model, which runs as a whole. "
+                "Give the model as it was before torch.jit.script or torch.jit.trace."
+            )
         device = next((each.device for each in (*model.parameters(), *model.buffers())), None)
         inputs = batch.inputs if device is None else move(batch.inputs, device)
         few = with_samples(inputs, SAMPLES)
@@ -80,11 +86,11 @@ class Views:
 
     def _evidence(self, place: Place) -> Evidence:
         readers = [] if place.seen.key is None else self._readers.get(place.seen.key, [])
-        upstream = [grid for moment, *grid in self._grids if moment <= place.moment]
+        upstream = [(grid, other) for moment, grid, other in self._grids if moment <= place.moment]
         now = first_tensor(self.inputs).shape
         axes = self._variation.axes if self._variation else likely_space(self.inputs)
-        other = self._variation.sizes if self._variation else None
-        return Evidence(place.call, readers, [(a, b) for a, b in upstream], tuple(now[i] for i in axes), other)
+        other_space = self._variation.sizes if self._variation else None
+        return Evidence(place.call, readers, upstream, tuple(now[i] for i in axes), other_space)
 
     @cached_property
     def _readers(self) -> dict[Key, list[Call]]:

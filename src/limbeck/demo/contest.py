@@ -15,15 +15,21 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from limbeck.balancers import Fixed
 from limbeck.batch import adapt_batch, read_logits
 from limbeck.demo import networks
+from limbeck.distiller import Distiller
+from limbeck.outputs import CrossEntropy
 from limbeck.pipeline import Options, Pipeline
 from limbeck.recipe.recipe import Recipe
+from limbeck.recipe.settings import Settings
 from limbeck.report.measure import file_bytes, latencies, parameters
 from limbeck.report.report import Report
 from limbeck.sources import load_data
 from limbeck.training.evaluation import score
+from limbeck.training.length import Length
 from limbeck.training.metrics import accuracy
+from limbeck.training.trainer import Trainer
 
 SEEDS = 5
 LABELS = 100
@@ -94,11 +100,12 @@ class Contest:
         if file.is_file():
             load_model(model, str(file))
         else:
-            settings = {"steps": TEACHER_STEPS, "lr": 3e-3, "seed": seed}
-            recipe = Recipe.load("labels")
-            options = Options(recipe=recipe, settings=settings, progress=False, device="cpu")
-            # The labels recipe reads no teacher: any module can stand in its place.
-            Pipeline(nn.Identity(), model, data.train, data.validation, options).run()
+            settings = Settings(steps=TEACHER_STEPS, seed=seed)
+            length = Length.of(settings, None)
+            distiller = Distiller(model, outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
+            trainer = Trainer(distiller, None, settings=settings, lr=3e-3, length=length, metric=accuracy, label=None)
+            trainer.fit(data.train, data.validation)
+            distiller.close()
             save_model(model, str(file))
         return _test(model, data.test)
 

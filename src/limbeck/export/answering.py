@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -52,6 +52,7 @@ class Answering(nn.Module):
         self.inputs: dict[str, Tensor] = {name: move(each, "cpu") for name, each in named.items() if _is_tensor(each)}
         self.constants = {name: each for name, each in named.items() if not _is_tensor(each)}
         self.order = list(named)
+        self.declared = set(inspect.signature(self.student.forward).parameters)
         nested = [name for name, each in self.constants.items() if tensors(each)]
         if nested or not self.inputs:
             raise ModelError(
@@ -62,6 +63,19 @@ class Answering(nn.Module):
             )
         # torch.export names the inputs of what it writes after the parameters of forward.
         self.forward = self._forward_with(list(self.inputs))
+
+    def forget(self, unread: Iterable[str]) -> bool:
+        """Drop inputs of those names that only a ``**kwargs`` takes; return whether there were any.
+
+        A batch often holds more than the student reads, such as row numbers.
+        """
+        dropped = [name for name in unread if name in self.inputs and name not in self.declared and self.by_keyword]
+        for name in dropped:
+            del self.inputs[name]
+            self.order.remove(name)
+        if dropped:
+            self.forward = self._forward_with(list(self.inputs))
+        return bool(dropped)
 
     def arguments(self, inputs: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """The positional and keyword arguments with which this module, and a program made of it, is called."""

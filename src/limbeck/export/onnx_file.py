@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,10 +79,9 @@ def _write(trained: Answering, program: torch.export.ExportedProgram, axes: tupl
         name: {axis: role for axis, role in each.items() if role in axes}
         for name, each in free_axes(trained.inputs).items()
     }
-    silent = io.StringIO()
     try:
-        # The exporter tells its steps on stdout, also with verbose=False; what goes wrong it raises.
-        with contextlib.redirect_stdout(silent), warnings.catch_warnings():
+        # The exporter tells its steps unless it is asked not to; what goes wrong it raises.
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=names, output_names=["output"])
             if made is None:

@@ -69,6 +69,15 @@ def traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str,
     Raises:
         ModelError: if torch.export cannot follow it.
     """
+    program, axes = _traced(trained)
+    read = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
+    inputs = zip(trained.inputs, program.graph_signature.user_inputs, strict=True)
+    if trained.forget([name for name, node in inputs if node not in read]):
+        program, axes = _traced(trained)
+    return program, axes
+
+
+def _traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
     example = with_batch(trained.inputs, TRACED_BATCH)
     trained.answer(example)  # a student that does not run at all deserves its own error
     axes = free_axes(trained.inputs)

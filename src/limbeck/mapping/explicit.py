@@ -13,7 +13,7 @@ from limbeck.mapping.family import Mapper
 
 @dataclass(frozen=True)
 class Explicit(Mapper):
-    """Link exactly the sites that are named.
+    """Link exactly the sites that are named, where the choice is yours.
 
     Args:
         pairs: a student site and a teacher site for each link; a site may stand in several.

@@ -16,7 +16,20 @@ from limbeck.batch import call, first_tensor, move, unwrap
 from limbeck.errors import LimbeckError
 
 _WARM_UP = 3
-_TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64"}
+# In the order in which safetensors lays them out, the last ones first.
+_TYPES = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.float32: "F32",
+    torch.complex64: "C64",
+    torch.float64: "F64",
+    torch.int64: "I64",
+}
 
 
 def parameters(model: nn.Module) -> int:
@@ -36,15 +49,15 @@ def file_bytes(model: nn.Module) -> int:
         >>> file_bytes(nn.Linear(2, 3))   # 9 numbers of 4 bytes, and a header
         196
     """
-    offset, header = 0, {}
-    seen: set[Any] = set()
+    kept: dict[Any, tuple[str, Tensor]] = {}
     for name, tensor in unwrap(model).state_dict().items():
-        identity = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        if tensor.numel() and identity in seen:
-            continue
-        seen.add(identity)
-        kind = _TYPES.get(tensor.dtype, "U8")
+        identity = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name
+        kept.setdefault(identity, (name, tensor))
+    ranks = {dtype: rank for rank, dtype in enumerate(_TYPES)}
+    offset, header = 0, {}
+    for name, tensor in sorted(kept.values(), key=lambda each: (-ranks.get(each[1].dtype, 0), each[0])):
         end = offset + tensor.numel() * tensor.element_size()
+        kind = _TYPES.get(tensor.dtype, "F8_E4M3")
         header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = len(json.dumps({"__metadata__": {"format": "pt"}, **header}, separators=(",", ":")).encode())
@@ -90,7 +103,7 @@ def latencies(
 
     Example:
         >>> models = {"small": nn.Linear(64, 64), "large": nn.Sequential(*[nn.Linear(64, 64) for _ in range(40)])}
-        >>> measured = latencies(models, torch.zeros(8, 64))
+        >>> measured = latencies(models, torch.zeros(8, 64), repeats=5)
         >>> measured["small"] < measured["large"]
         True
     """

@@ -9,7 +9,7 @@ from limbeck.schedules.family import Schedule, Strength
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    r"""Features and outputs act in full from the first step to the last: $\sigma_f = \sigma_o = 1$.
+    r"""Features and outputs act in full from the first step to the last: $\sigma_f = \sigma_o = 1$. Our choice.
 
     Example:
         >>> Constant()(0.3)

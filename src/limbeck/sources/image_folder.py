@@ -26,8 +26,8 @@ def image_folder(
     batch_size: int = 32,
     seed: int = 0,
     size: int = 224,
-    mean: Sequence[float] = _MEAN,
-    std: Sequence[float] = _STD,
+    mean: Sequence[float | int] = _MEAN,
+    std: Sequence[float | int] = _STD,
     workers: int | None = None,
 ) -> Data:
     """Images in one folder per class, cut to a square and normalised; no augmentation.
@@ -115,7 +115,7 @@ def _split(full: str, images: Any, batch_size: int, seed: int, workers: int | No
     )
 
 
-def _transform(full: str, size: int, mean: Sequence[float], std: Sequence[float]) -> Any:
+def _transform(full: str, size: int, mean: Sequence[float | int], std: Sequence[float | int]) -> Any:
     transforms = optional("torchvision.transforms", extra="vision", wanted_by=full)
     return transforms.Compose(
         [

@@ -54,7 +54,15 @@ def encoder(layers: int, *, width: int = 64, length: int = 20) -> Network:
     """A text encoder on padded sequences, without a marked head input."""
     return [
         FeatureSpec(
-            f"layer.{i}", "BNC", width, length, (length,), summary=0, variable=True, depth=(i + 1) / layers, role="block"
+            f"layer.{i}",
+            "BNC",
+            width,
+            length,
+            (length,),
+            summary=0,
+            variable=True,
+            depth=(i + 1) / layers,
+            role="block",
         )
         for i in range(layers)
     ]

@@ -32,9 +32,7 @@ def run(checks: Iterable[Callable[[Subject], None]], subject: Subject) -> None:
         except Unkept as unkept:
             raise ContractError(check.__name__, f"{_name(subject)} {unkept}") from None
         except Exception as error:
-            raise ContractError(
-                check.__name__, f"{_name(subject)} raised {type(error).__name__}: {error}"
-            ) from error
+            raise ContractError(check.__name__, f"{_name(subject)} raised {type(error).__name__}: {error}") from error
 
 
 def _name(subject: object) -> str:

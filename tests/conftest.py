@@ -1,0 +1,23 @@
+"""Where the tensors of all tests live, of what precision they are, and from which seed they are drawn."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+DEVICE = os.environ.get("PYTEST_TORCH_DEVICE", "cpu")
+DTYPE = getattr(torch, os.environ.get("PYTEST_TORCH_DTYPE", "float32"))
+
+
+def pytest_configure(config):
+    # Parametrised tests build their tensors while they are collected, so a fixture would come too late.
+    if DEVICE != "cpu":
+        torch.set_default_device(DEVICE)
+    torch.set_default_dtype(DTYPE)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
