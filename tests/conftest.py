@@ -12,10 +12,14 @@ DTYPE = getattr(torch, os.environ.get("PYTEST_TORCH_DTYPE", "float32"))
 
 
 def pytest_configure(config):
+    # The networks of the tests are too small for several threads to pay, and threads that wait slow each other down.
+    torch.set_num_threads(1)
     # Parametrised tests build their tensors while they are collected, so a fixture would come too late.
     if DEVICE != "cpu":
         torch.set_default_device(DEVICE)
     torch.set_default_dtype(DTYPE)
+    # Tests compute on tiny tensors, for which several threads only wait for each other.
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 import transformers as hf
+from tests.capture.architecture import Architecture, Expected, Stage
 from torch import nn
 
-from capture.architecture import Architecture, Expected, Stage
 from limbeck.batch import Batch
 
 WORDS, LENGTH = 60, 9

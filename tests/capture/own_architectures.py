@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from tests.capture.architecture import Architecture, Expected, Stage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from capture.architecture import Architecture, Expected, Stage
 from limbeck.batch import Batch
 
 

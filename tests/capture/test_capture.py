@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -83,6 +84,10 @@ class Checkpointed(nn.Module):
         return self.head(inner)
 
 
+def _note(places: dict[str, int], name: str, _module: nn.Module, args: tuple[Tensor]) -> None:
+    places.setdefault(name, args[0].data_ptr())
+
+
 @pytest.fixture
 def resnet():
     return torchvision.models.resnet18(weights=None, num_classes=10)
@@ -113,14 +118,14 @@ def test_a_tensor_that_is_overwritten_in_place_is_kept_as_it_was(resnet, images)
 
 
 def test_only_overwritten_tensors_cost_a_copy(resnet, images):
-    handed_on = {}
     with Capture(resnet.eval(), ["bn1", "layer1"]) as capture:
         capture(images)
-        resnet.relu.register_forward_pre_hook(lambda _, args: handed_on.setdefault("bn1", args[0]) is None)
-        resnet.layer2.register_forward_pre_hook(lambda _, args: handed_on.setdefault("layer1", args[0]) is None)
+        handed_on = {}
+        for name, reader in (("bn1", resnet.relu), ("layer1", resnet.layer2)):
+            reader.register_forward_pre_hook(partial(_note, handed_on, name))
         raw = capture(images).raw
-    assert raw["layer1"].data_ptr() == handed_on["layer1"].data_ptr()
-    assert raw["bn1"].data_ptr() != handed_on["bn1"].data_ptr()
+    assert raw["layer1"].data_ptr() == handed_on["layer1"]
+    assert raw["bn1"].data_ptr() != handed_on["bn1"]
 
 
 def test_gradients_can_be_measured_at_what_was_captured(resnet, images):
@@ -271,9 +276,9 @@ def test_nothing_outlives_its_step():
             capture(torch.randn(3, 4)).output.sum().backward()
             if step in {20, 499}:
                 gc.collect()
-                counts.append(sum(isinstance(each, Tensor) for each in gc.get_objects()))
+                counts.append(sum(issubclass(type(each), Tensor) for each in gc.get_objects()))
     assert first() is None
-    assert counts[0] == counts[1]
+    assert counts[1] <= counts[0]
 
 
 def test_works_under_inference_mode(resnet, images):
@@ -308,6 +313,6 @@ def test_a_site_that_gives_no_tensor_is_named(site):
 def test_a_spec_of_another_rank_is_refused():
     with (
         Capture(nn.Sequential(nn.Linear(4, 4)), [FeatureSpec("0", "BNC", channels=4)]) as capture,
-        pytest.raises(LayoutError, match="2 axes|3 axes"),
+        pytest.raises(LayoutError, match=r"BNC \(3 axes\)"),
     ):
         capture(torch.randn(3, 4))

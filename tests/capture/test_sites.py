@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from tests.capture.hugging_face_architectures import HUGGING_FACE
+from tests.capture.own_architectures import OWN
+from tests.capture.timm_architectures import TIMM
+from tests.capture.torchvision_architectures import TORCHVISION
 
-from capture.hugging_face_architectures import HUGGING_FACE
-from capture.own_architectures import OWN
-from capture.timm_architectures import TIMM
-from capture.torchvision_architectures import TORCHVISION
 from limbeck.batch import Batch
 from limbeck.capture import Capture, probe
 

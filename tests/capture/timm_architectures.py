@@ -7,9 +7,9 @@ from typing import Any
 
 import timm
 import torch
+from tests.capture.architecture import Architecture, Expected, Stage
 from torch import nn
 
-from capture.architecture import Architecture, Expected, Stage
 from limbeck.batch import Batch
 
 Count = Callable[[nn.Module], int]

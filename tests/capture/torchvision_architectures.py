@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 import torchvision
+from tests.capture.architecture import Architecture, Expected, Stage
 
-from capture.architecture import Architecture, Expected, Stage
 from limbeck.batch import Batch
 
 

@@ -46,7 +46,7 @@ def batches(count: int, seed: int):
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Net, Net]:
-    torch.manual_seed(5)
+    torch.manual_seed(0)
     return Net(48, TEACHER).requires_grad_(False), Net(32, STUDENT)
 
 
@@ -90,5 +90,5 @@ def test_student_comes_closer_to_the_teacher_with_the_loss(name, pair, without):
         return weight * loss(projector(feature), target(teacher(x)[1]))
 
     taught = closeness(trained(student, feature_loss, projector.parameters()), teacher)
-    print(name, taught, without)
-    assert taught > without + 0.1  # twice the standard deviation over seeds of such a measurement, and more
+    # Without a feature loss the CKA is about 0.13, with the weakest of these 0.65: the line is drawn between them.
+    assert taught > without + 0.25

@@ -45,4 +45,4 @@ def test_few_classes_are_refused_and_soft_labels_named(classes):
 
 def test_negative_temperature_is_refused():
     with pytest.raises(RecipeError, match="-1"):
-        StandardisedLogits(temperature=-1)
+        StandardisedLogits(temperature=-1.0)

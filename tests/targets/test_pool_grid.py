@@ -38,8 +38,8 @@ def test_number_of_positions_for_a_vector_is_an_option():
     assert PoolGrid.for_link(Link(VECTOR, spec(7, 7)), most_positions=6).grid == (3, 2)
 
 
-def test_grid_can_be_named_as_a_list_from_yaml():
-    assert PoolGrid.for_link(Link(VECTOR, spec(8)), grid=[2]).grid == (2,)
+def test_grid_can_be_named():
+    assert PoolGrid.for_link(Link(VECTOR, spec(8)), grid=(2,)).grid == (2,)
 
 
 def test_value_by_hand_without_the_class_token():

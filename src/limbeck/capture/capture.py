@@ -203,6 +203,8 @@ def _with_tensors(value: Any, replacements: Iterator[Tensor]) -> Any:
     """A nested value with its tensors replaced, in the order of :func:`limbeck.batch.tensors`."""
     if isinstance(value, Tensor):
         return next(replacements)
+    if type(value) is dict:
+        return {name: _with_tensors(each, replacements) for name, each in value.items()}
     if isinstance(value, Mapping):
         replaced = copy.copy(value)
         for name, each in value.items():

@@ -15,7 +15,7 @@ def demo(
         "runs/demo"
     ),
 ) -> None:
-    """Distil digit recognisers a hundred times smaller than their teachers, in three ways, and compare them.
+    """Train digit recognisers 70 times smaller than their teachers, in three ways, and compare them.
 
     Takes a few minutes on two cores. Trains the teachers first if none are saved.
     """

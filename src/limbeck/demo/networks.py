@@ -6,11 +6,11 @@ from torch import nn
 
 
 def teacher() -> nn.Module:
-    """A convolutional network of three stages, 288,874 parameters.
+    """A convolutional network of three stages, 241,898 parameters.
 
     Example:
         >>> sum(each.numel() for each in teacher().parameters())
-        288874
+        241898
     """
     return nn.Sequential(
         *_layer(1, 32), *_layer(32, 64), nn.MaxPool2d(2), *_layer(64, 128), *_layer(128, 128), nn.MaxPool2d(2),
@@ -19,10 +19,14 @@ def teacher() -> nn.Module:
 
 
 def student() -> nn.Module:
-    """A convolutional network a hundred times smaller."""
+    """A perceptron of two hidden layers, 70 times smaller and of another family than its teacher.
+
+    Example:
+        >>> sum(each.numel() for each in student().parameters())
+        3466
+    """
     return nn.Sequential(
-        *_layer(1, 4), nn.MaxPool2d(2), *_layer(4, 8), nn.MaxPool2d(2), *_layer(8, 16),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10),
+        nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class CrossEntropy(OutputLoss):
         rows = answer_rows(logits)
         targets = _readable(context.targets)
         if targets.shape == logits.shape:
-            shares = answer_rows(targets).to(rows)
+            shares = answer_rows(targets.to(rows.dtype))
             return F.cross_entropy(rows, shares, label_smoothing=self.label_smoothing)
         answers = logits.shape[:-1] if logits.ndim <= 3 else (len(logits), *logits.shape[2:])
         if targets.is_floating_point() or targets.shape != answers:

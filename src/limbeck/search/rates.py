@@ -22,7 +22,7 @@ from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
 from limbeck.training.trainer import Diverged, Trainer
 
-GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 DEFAULT_RATE = 1e-3
 LONGEST_SHARE = 0.25
 
@@ -32,7 +32,7 @@ class RateSearch:
     """Tries every rate of a grid on copies of the student and keeps the one that is best on validation.
 
     The rate decides more than the recipe, and the best one for a recipe is often not the student's own (findings.md:
-    47 of 134 cells share it; feature recipes peak at up to 16 times it). The grid is half-decades from 1e-4 to 0.1
+    47 of 134 cells share it; feature recipes peak at up to 16 times it). The grid is half-decades from 1e-4 to 0.3
     (our choice); each run has the whole schedule of a training, shortened.
 
     Attributes:
