@@ -28,9 +28,10 @@ def test_padding_does_not_change_a_pooled_sequence():
     assert long.mask.all()
 
 
-def test_vector_stands_on_any_grid_of_one_position():
-    resized = resize(Feature(torch.ones(2, 1, 3)), (1, 1))
-    assert resized.grid == (1, 1)
+def test_what_the_head_reads_stands_on_any_grid_of_one_position():
+    vector, sequence = Feature(torch.ones(2, 1, 3)), Feature(torch.randn(2, 5, 3), (5,), 0, None, -1)
+    assert resize(vector, (1, 1)).grid == (1, 1)
+    assert torch.equal(resize(sequence, (1, 1)).x, sequence.x[:, -1:])  # its head reads the last step
 
 
 @pytest.mark.parametrize(("grid", "target"), [(None, (2,)), ((4,), (2, 2))])

@@ -59,7 +59,7 @@ def test_axes_are_told_apart_by_how_they_change(axes, sizes, growth):
         other_batch=tuple(3 if letter == "B" else first[letter] for letter in axes),
         other_size=tuple(other[letter] for letter in axes),
     )
-    layout = infer("site", shapes, Evidence(nothing_around(), [], [], (), None))
+    layout = infer("site", shapes, Evidence(nothing_around(), [], [], [], (), None))
     assert layout.axes == axes
     assert layout.channels == first["C"]
     assert layout.positions == math.prod(first[letter] for letter in axes if letter not in "BC")
@@ -70,14 +70,14 @@ def test_tokens_that_do_not_grow_with_the_image_are_prefix(side, prefix, patch):
     grown = side + 3
     shapes = Shapes((2, side**2 + prefix, 64), (3, side**2 + prefix, 64), (2, grown**2 + prefix, 64))
     space, other = (side * patch,) * 2, (grown * patch,) * 2
-    layout = infer("site", shapes, Evidence(nothing_around(), [], [], space, other))
+    layout = infer("site", shapes, Evidence(nothing_around(), [], [], [], space, other))
     assert (layout.axes, layout.grid, layout.prefix) == ("BNC", (side, side), prefix)
 
 
 @given(high=st.integers(2, 12), wide=st.integers(2, 12), prefix=st.integers(0, 3))
 def test_a_grid_that_a_convolution_made_is_known_without_another_size(high, wide, prefix):
     shape = (2, high * wide + prefix, 64)
-    evidence = Evidence(nothing_around(), [], [((high, wide), None)], (high * 16, wide * 16), None)
+    evidence = Evidence(nothing_around(), [], [], [((high, wide), None)], (high * 16, wide * 16), None)
     evidence.call.module = nn.LayerNorm(64)
     layout = infer("site", Shapes(shape, (3, *shape[1:]), None), evidence)
     assert (layout.grid, layout.prefix) == ((high, wide), prefix)
@@ -150,6 +150,14 @@ def test_tokens_are_split_from_grids_of_any_proportions(tokens, high, wide):
 def test_channels_are_found_though_positions_are_as_many(channels):
     spec = of(SeesPatches(0, channels), torch.randn(2, 3, 32, 32), "block")
     assert (spec.axes, spec.channels, spec.positions) == ("BNC", channels, 16)
+
+
+def test_a_map_of_fixed_size_is_read_by_the_convolution_that_made_one_like_it():
+    fixed = nn.Sequential(
+        *(nn.AdaptiveAvgPool2d(8), nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(512, 2)),
+    )
+    spec = of(fixed, torch.randn(2, 3, 32, 32), "3")
+    assert (spec.axes, spec.channels, spec.grid) == ("BCHW", 8, (8, 8))
 
 
 def test_a_map_of_fixed_size_is_read_by_the_layers_around_it():

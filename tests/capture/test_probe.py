@@ -36,8 +36,8 @@ def test_the_model_and_the_random_state_are_left_as_they_were(training):
     model[3].weight.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
     flags = [(module.training, [each.requires_grad for each in module.parameters()]) for module in model.modules()]
-    random = torch.get_rng_state()
-    probe(model, images())
+    batch, random = images(), torch.get_rng_state()
+    probe(model, batch)
     assert torch.equal(torch.get_rng_state(), random)
     assert flags == [
         (module.training, [each.requires_grad for each in module.parameters()]) for module in model.modules()
@@ -254,7 +254,8 @@ def test_several_inputs_have_sites_only_behind_their_meeting():
             return self.head(self.joined(self.left(one) + self.right(other)))
 
     anatomy = probe(Siamese(), Batch((torch.randn(3, 4), torch.randn(3, 6))))
-    assert [spec.site for spec in anatomy.specs] == ["joined.1", "head:input"]
+    # Their sum is no module's output: it is read where it goes in.
+    assert [spec.site for spec in anatomy.specs] == ["joined:input", "joined.1", "head:input"]
 
 
 def test_a_compiled_model_is_probed_as_the_model_in_it():

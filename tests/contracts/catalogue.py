@@ -21,6 +21,7 @@ TEXT = FeatureSpec("layer.1", "BNC", 6, 9, (9,), summary=0, variable=True)
 WIDE_TEXT = FeatureSpec("encoder.5", "BNC", 10, 9, (9,), variable=True)
 FOUR_WORDS = FeatureSpec("encoder.5", "BNC", 10, 4, (4,))
 SERIES = FeatureSpec("conv3", "BCL", 6, 20, (20,))
+ONE_PIXEL = FeatureSpec("avgpool", "BCHW", 10, 1, (1, 1))
 
 PROJECTED = {
     "Linear": [
@@ -36,6 +37,9 @@ PROJECTED = {
         Link(TEXT, FOUR_WORDS),
         Link(SERIES, FOUR_WORDS),
         Link(MAP, MAP),
+        Link(MAP, ONE_PIXEL),
+        Link(VECTOR, ONE_PIXEL),
+        Link(TEXT, ONE_PIXEL),
     ],
     "PositionLinear": [
         Link(VECTOR, WIDE_VECTOR),

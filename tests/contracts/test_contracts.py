@@ -2,6 +2,7 @@
 
 import pytest
 from catalogue import PROJECTED, TARGETED, built, classes, named, one_test_per_check
+from known_failures import KNOWN_FAILURES
 
 import limbeck.balancers
 import limbeck.losses
@@ -126,3 +127,11 @@ def test_projector_compiles_as_one_graph(cls, link):
 @pytest.mark.parametrize(("cls", "link"), TARGETS, ids=named(TARGETS))
 def test_target_compiles_as_one_graph(cls, link):
     testing.check_target_compiles(cls.for_link(link), link)
+
+
+def test_known_failures_name_checks_that_exist():
+    subjects = {type(each): testing.loss_checks(each) for each in LOSSES}
+    subjects |= {type(each): testing.output_checks(each) for each in OUTPUTS}
+    subjects |= dict.fromkeys(classes(limbeck.balancers), testing.BALANCER_CHECKS)
+    for cls, failures in KNOWN_FAILURES.items():
+        assert set(failures) <= {check.__name__ for check in subjects[cls]}

@@ -98,6 +98,12 @@ def test_what_is_wrong_with_a_factory_is_said(write, text, complaint):
         load_model(f"{write(text)}:make")
 
 
+@pytest.mark.parametrize("name", ["collections:abc.Mapping", "pathlib:os.system", "collections:", "collections:a b"])
+def test_a_factory_is_one_plain_name_of_its_module(name):
+    with pytest.raises(ModelError, match=f"(factory|kind).*'{name}'"):
+        load_model(name)
+
+
 def test_options_that_the_factory_does_not_take_are_named(write):
     path = write("def make(width=4):\n    return None\n")
     with pytest.raises(ModelError, match=r"'depth'.*\(width=4\)"):

@@ -14,10 +14,11 @@ def resize(feature: Feature, grid: tuple[int, ...]) -> Feature:
 
     Axes that shrink are averaged, axes that grow are interpolated. A padded sequence is averaged over the valid
     positions of each sample by itself, so that the result does not depend on how far the batch was padded. The grid
-    without axes, ``()``, is the vector that the head reads.
+    without axes, ``()``, is the vector that the head reads; so is a grid of one position, for a feature with other axes
+    or none.
 
     Raises:
-        ShapeMismatch: if the feature has no grid, or one with another number of axes.
+        ShapeMismatch: if the feature has no grid, or one with another number of axes, and ``grid`` several positions.
 
     Example:
         >>> import torch
@@ -28,9 +29,9 @@ def resize(feature: Feature, grid: tuple[int, ...]) -> Feature:
     if grid == ():
         return Feature(feature.pooled().unsqueeze(1))
     body = feature.body()
-    if body.grid is None and body.x.shape[1] == 1 and math.prod(grid) == 1:
-        return body._replace(grid=grid)
     if body.grid is None or len(body.grid) != len(grid):
+        if math.prod(grid) == 1:
+            return resize(feature, ())._replace(grid=grid)
         raise ShapeMismatch(
             f"Positions can be brought to the grid {grid} from a grid with as many axes. Found {body.grid} with "
             f"{body.x.shape[1]} positions. Pool the teacher's side to a vector (target PoolVector)."

@@ -44,11 +44,22 @@ class Shapes(NamedTuple):
         first: on the probed batch.
         other_batch: on a batch of another size.
         other_size: on inputs of another size; ``None`` if the model takes only one.
+        samples: how many samples the two batches hold.
     """
 
     first: Shape
     other_batch: Shape
     other_size: Shape | None
+    samples: tuple[int, int] = (2, 3)
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The one axis that is the batch; ``None`` if there is none, or if something else is folded into it."""
+        if len(self.first) != len(self.other_batch) or len(self.first) < 2:
+            return None
+        pairs = list(zip(self.first, self.other_batch, strict=True))
+        changed = [i for i, (a, b) in enumerate(pairs) if a != b]
+        return changed[0] if len(changed) == 1 and pairs[changed[0]] == self.samples else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +69,14 @@ class Evidence:
     Attributes:
         call: the call that the tensor came out of, or went into.
         consumers: calls that read the same tensor.
+        before: layers with weights that made tensors of the same shape before, the nearest first.
         upstream: grids that convolutions made before, the latest last, each with its grid at the other input size.
         space: the position axes of the input: sizes now and, where probed, at the other size.
     """
 
     call: Call
     consumers: Sequence[Call]
+    before: Sequence[Call]
     upstream: Sequence[tuple[Shape, Shape | None]]
     space: Shape
     other_space: Shape | None
@@ -79,17 +92,19 @@ def infer(site: str, shapes: Shapes, evidence: Evidence) -> Layout:
         LayoutError: if that leaves more than one reading.
     """
     first = shapes.first
-    batch = _changed(first, shapes.other_batch)
-    if len(batch) != 1 or len(first) < 2:
-        raise _ambiguous(site, first, "no axis, or more than one, changed with the size of the batch")
-    rest = [i for i in range(len(first)) if i not in batch]
+    batch = shapes.batch_axis
+    if batch is None:
+        raise _ambiguous(
+            site, first, f"no axis, or more than one, holds the {shapes.samples[0]} samples and nothing else"
+        )
+    rest = [i for i in range(len(first)) if i != batch]
     moved = _moved(rest, shapes)
     channel = _channel_axis(rest, moved, first, evidence)
     if channel is None:
         raise _ambiguous(site, first, "neither another input size nor the layers around it tell its axes apart")
     places = [i for i in rest if i != channel]
-    grid, prefix = _grid(places, batch[0], channel, shapes, evidence)
-    axes = _letters(len(first), batch[0], channel, places)
+    grid, prefix = _grid(places, batch, channel, shapes, evidence)
+    axes = _letters(len(first), batch, channel, places)
     positions = math.prod(first[i] for i in places)
     return Layout(axes, first[channel], positions, grid, prefix, any(i in moved for i in places))
 
@@ -135,12 +150,6 @@ def _ambiguous(site: str, shape: Shape, why: str) -> LayoutError:
     )
 
 
-def _changed(first: Shape, second: Shape) -> list[int]:
-    return (
-        [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b] if len(first) == len(second) else []
-    )
-
-
 def _moved(axes: Sequence[int], shapes: Shapes) -> set[int]:
     if shapes.other_size is None or len(shapes.other_size) != len(shapes.first):
         return set()
@@ -177,7 +186,7 @@ def _beside_a_grid(left: Sequence[int], shape: Shape, space: Shape) -> int | Non
 def _witnesses(evidence: Evidence, shape: Shape) -> list[Call]:
     """Layers that touch the tensor, those nearest to it first."""
     inside = [each for each in reversed(evidence.call.within()) if any(one.shape == shape for one in each.outputs)]
-    return [evidence.call, *evidence.consumers, *inside]
+    return [evidence.call, *evidence.consumers, *inside, *evidence.before]
 
 
 def _says(module: nn.Module, shape: Shape, left: Sequence[int]) -> int | None:

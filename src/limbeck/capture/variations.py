@@ -47,7 +47,7 @@ def other_sizes(inputs: Any) -> Iterator[Variation]:
         [(96, 96), (128, 128), (32, 32)]
     """
     main = first_tensor(inputs)
-    choices = {2: [(1,)], 3: [(2,), (1,)], 4: [(2, 3)], 5: [(3, 4), (2, 3, 4)]}.get(main.ndim, [])
+    choices = {2: [(1,)], 3: [(2,), (1,)], 4: [(2, 3)], 5: [(2, 3, 4), (3, 4)]}.get(main.ndim, [])
     if main.ndim == 4 and main.shape[-1] < main.shape[1]:
         choices = [(1, 2), (2, 3)]
     for axes in choices:

@@ -67,13 +67,11 @@ class Views:
                 "Choose a site that does not depend on the size of the batch."
             )
         other_size = None if self.other_size is None else _shape(self.other_size, place)
-        return Shapes(place.seen.shape, other_batch, other_size)
+        return Shapes(place.seen.shape, other_batch, other_size, (SAMPLES, OTHER_SAMPLES))
 
     def keeps_samples_apart(self, place: Place) -> bool:
         """Whether exactly one axis of a site is the batch, with nothing else folded into it."""
-        first, other, _ = self.shapes(place)
-        changed = [(a, b) for a, b in zip(first, other, strict=False) if a != b]
-        return len(first) == len(other) and len(first) > 1 and changed == [(SAMPLES, OTHER_SAMPLES)]
+        return self.shapes(place).batch_axis is not None
 
     def layout(self, place: Place, axes: str | None) -> Layout:
         """What the axes of a site mean; ``axes`` if the user states them.
@@ -90,7 +88,18 @@ class Views:
         now = first_tensor(self.inputs).shape
         axes = self._variation.axes if self._variation else likely_space(self.inputs)
         other_space = self._variation.sizes if self._variation else None
-        return Evidence(place.call, readers, upstream, tuple(now[i] for i in axes), other_space)
+        return Evidence(
+            place.call, readers, self._alike_before(place), upstream, tuple(now[i] for i in axes), other_space
+        )
+
+    def _alike_before(self, place: Place) -> list[Call]:
+        shape = place.seen.shape
+        alike = [each for each in self._layers if each.left <= place.moment and each.outputs[0].shape == shape]
+        return alike[::-1]
+
+    @cached_property
+    def _layers(self) -> list[Call]:
+        return [each for each in self.main.calls if each.outputs and is_weighted_layer(each)]
 
     @cached_property
     def _readers(self) -> dict[Key, list[Call]]:

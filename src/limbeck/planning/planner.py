@@ -94,7 +94,7 @@ def make_plan(
         choices.append(_mapping_choice(recipe, links, student, teacher))
     terms = tuple(_term(recipe, link, index, len(links)) for link in links for index in range(len(recipe.features)))
     outputs, output_choice = choose_outputs(recipe, facts)
-    choices.append(output_choice)
+    choices += [output_choice, *_recipe_choices(recipe, bool(links))]
     if not terms and not outputs:
         raise PlanMismatch(
             f"Recipe '{recipe.name}' leaves nothing to learn from: no link and no output loss. Use recipe='auto', or "
@@ -128,7 +128,7 @@ def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[tuple[OutputTerm, ...]
     """
     name = "output loss"
     if recipe.outputs != "auto":
-        return recipe.outputs, Choice(name, _phrase(recipe.outputs), f"as recipe '{recipe.name}' says")
+        return recipe.outputs, Choice(name, _phrase(recipe.outputs), recipe.reason("outputs"))
     labels = OutputTerm(loss=Part(kind="CrossEntropy"))
     soft = OutputTerm(loss=Part(kind="SoftLabels", temperature=4.0))
     half = tuple(term.model_copy(update={"share": 0.5}) for term in (labels, soft))
@@ -183,7 +183,18 @@ def _sites_choice(side: str, anatomy: Anatomy) -> Choice:
 def _mapping_choice(recipe: Recipe, links: LayerMap, student: Anatomy, teacher: Anatomy) -> Choice:
     shown = [f"{link.student.site} <- {link.teacher.site}" for link in links]
     mapper = mapper_of(recipe)
-    reason = f"{type(mapper).__name__} among {len(student.specs)} student and {len(teacher.specs)} teacher sites"
-    if type(mapper).__name__ == "SameDepth":
-        reason += "; which layers matters little, order and the last pair do (arXiv 2502.04499)"
-    return Choice("mapping", shown, reason)
+    among = f"{mapper} among {len(student.specs)} student and {len(teacher.specs)} teacher sites"
+    return Choice("mapping", shown, f"{among}: {recipe.reason('mapping')}")
+
+
+def _recipe_choices(recipe: Recipe, linked: bool) -> list[Choice]:
+    """What the recipe decides for every pair: balance, schedule and the parts of the training that are never given."""
+    training = recipe.training
+    choices = [
+        Choice("balance", str(recipe.balancer), recipe.reason("balancer")),
+        Choice("schedule", str(recipe.schedule), recipe.reason("schedule")),
+    ]
+    optimizer = f"{training.optimizer}, weight decay {training.weight_decay:g}, clipped at {training.clip}, {training.decay} decay"
+    reason = "its defaults; projectors, biases and norms are not decayed; the rate first rises"
+    rate = "found before training by short runs over a wide grid" if training.lr == "auto" else "given"
+    return [*(choices if linked else []), Choice("optimizer", optimizer, reason), Choice("learning rate", training.lr, rate)]

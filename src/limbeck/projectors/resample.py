@@ -69,9 +69,8 @@ class Resample(Projector):
             return cls._for_sequences(link)
         if student.grid == teacher.grid and student.variable == teacher.variable and _body(student) == _body(teacher):
             return cls(prefix=teacher.prefix)
-        single = _is_vector(student) and _body(teacher) == 1
         ranks_differ = student.grid is None or teacher.grid is None or len(student.grid) != len(teacher.grid)
-        if ranks_differ and not single:
+        if ranks_differ and _body(teacher) > 1:
             raise ShapeMismatch(
                 f"Positions must correspond. Found {_pair(link)} with grids {student.grid} and {teacher.grid} "
                 f"({student.positions} and {teacher.positions} positions). Pool the teacher's side to a vector (target "

@@ -58,6 +58,7 @@ class Recipe(BaseModel):
         average_links: whether Loss 1 is the mean over the links instead of their sum.
         schedule: how the weights move during training.
         training: optimizer, length, rate.
+        reasons: a sentence for any of the keys above, shown in the plan.
 
     Example:
         >>> Recipe.load("article").balancer
@@ -77,6 +78,11 @@ class Recipe(BaseModel):
     average_links: bool = False
     schedule: Part = Part(kind="Constant")
     training: Settings = Settings()
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    def reason(self, key: str) -> str:
+        """Why the recipe says what it says under a key."""
+        return self.reasons.get(key, f"as recipe '{self.name}' says")
 
     @classmethod
     def load(cls, source: str | Path | dict[str, Any] | Recipe) -> Recipe:

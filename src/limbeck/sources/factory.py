@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import operator
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -44,7 +43,8 @@ class Factory:
         self.name = name
         self.error = error
         where, _, attribute = name.rpartition(":")
-        if not where or not attribute:
+        # One plain name: a dotted one would reach through the module into everything that it imports (os.system).
+        if not where or not attribute.isidentifier():
             raise error(f"A factory is named package.module:name or path.py:name. Found '{name}'.")
         module = self._from_file(Path(where)) if where.endswith(".py") else self._from_module(where)
         self.function = self._find(module, attribute)
@@ -120,7 +120,7 @@ class Factory:
 
     def _find(self, module: ModuleType, attribute: str) -> Callable[..., Any]:
         try:
-            found = operator.attrgetter(attribute)(module)
+            found = getattr(module, attribute)
         except AttributeError as error:
             own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
             known = nearest(attribute, own) if own else "It defines no callable."
