@@ -98,7 +98,7 @@ def unwrap(model: nn.Module) -> nn.Module:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and type(model).__name__ in {"DistributedDataParallel", "DataParallel"}:
             inner = model.module
-        if inner is None:
+        if not isinstance(inner, nn.Module):
             return model
         model = inner
 

@@ -134,7 +134,9 @@ class Pipeline:
     def settings(self) -> Settings:
         """How to train: the plan's or the recipe's settings, with the user's in their place where given."""
         base = self._saved_plan.training if self._saved_plan is not None else self.options.recipe.training
-        return Settings.model_validate({**base.model_dump(), **{k: v for k, v in self.options.settings.items() if v is not None}})
+        return Settings.model_validate(
+            {**base.model_dump(), **{k: v for k, v in self.options.settings.items() if v is not None}}
+        )
 
     @cached_property
     def accelerator(self) -> Accelerator:
@@ -267,7 +269,9 @@ class Pipeline:
 
     def _write_plan(self, plan: Plan) -> None:
         if self.folder is not None and self.accelerator.is_main_process:
-            content = plan.recipe.model_copy(update={"training": plan.training}).model_dump(mode="json", exclude_none=True)
+            content = plan.recipe.model_copy(update={"training": plan.training}).model_dump(
+                mode="json", exclude_none=True
+            )
             self.folder.write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
             plan.save(self.folder.path / "plan.yaml")
 
@@ -275,9 +279,7 @@ class Pipeline:
         pair = self.pair
         if self.metric is None or evaluation is None or pair.validation is None or not pair.facts.same_outputs:
             return None
-        return score(
-            self.teacher, pair.validation, metric=self.metric, adapt=pair.adapt, read_output=pair.read_output
-        )
+        return score(self.teacher, pair.validation, metric=self.metric, adapt=pair.adapt, read_output=pair.read_output)
 
     def _metric_name(self) -> str:
         if self.metric is None:
@@ -287,7 +289,8 @@ class Pipeline:
     def _how_to_resume(self) -> str:
         if self.folder is None:
             return "Give run_dir= to be able to resume the next time."
-        return f"Go on with limbeck.distill(..., run_dir='{self.folder.path}', resume=True) or the same command and --resume."
+        path = self.folder.path
+        return f"Go on with limbeck.distill(..., run_dir='{path}', resume=True), or the same command with --resume."
 
     def _finish(self, report: Report) -> None:
         if self.folder is None or not self.accelerator.is_main_process:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 import transformers as hf
-from tests.capture.architecture import Architecture, Expected, Stage
 from torch import nn
 
 from limbeck.batch import Batch
+from tests.capture.architecture import Architecture, Expected, Stage
 
 WORDS, LENGTH = 60, 9
 SIZES = {"vocab_size": WORDS, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from tests.capture.architecture import Architecture, Expected, Stage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.batch import Batch
+from tests.capture.architecture import Architecture, Expected, Stage
 
 
 class Recurrent(nn.Module):

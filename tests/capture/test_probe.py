@@ -8,13 +8,13 @@ import warnings
 import pytest
 import timm
 import torch
-from tests.capture.own_architectures import UNet
 from torch import Tensor, nn
 
 from limbeck.batch import Batch
 from limbeck.capture import Anatomy, probe
 from limbeck.errors import LimbeckError, ModelError, SiteError
 from limbeck.links import FeatureSpec
+from tests.capture.own_architectures import UNet
 
 
 def convolutions() -> nn.Sequential:
@@ -203,6 +203,28 @@ def test_a_u_net_says_that_its_blocks_are_no_cut_points():
     assert any("skip connections" in note for note in anatomy.notes)
 
 
+def test_tokens_out_of_order_are_no_grid_and_it_says_so():
+    class Shuffled(nn.Module):
+        """A perceptron on patches; the patches in the order of rows, or in an order of its own."""
+
+        def __init__(self, order: Tensor) -> None:
+            super().__init__()
+            self.patch, self.order = nn.Conv2d(3, 8, 8, 8), order
+            self.blocks = nn.Sequential(*(nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.GELU()) for _ in range(2)))
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.blocks(self.patch(x).flatten(2).mT[:, self.order]).mean(1))
+
+    batch = Batch(torch.randn(2, 3, 64, 64))
+    rows, shuffled = torch.arange(64), torch.arange(64).reshape(2, 4, 2, 4).permute(1, 3, 0, 2).flatten()
+    in_rows, out_of_order = probe(Shuffled(rows), batch), probe(Shuffled(shuffled), batch)
+    assert {spec.grid for spec in in_rows.trunk if spec.axes == "BNC"} == {(8, 8)}
+    assert {spec.grid for spec in out_of_order.trunk if spec.axes == "BNC"} == {(64,)}
+    assert not in_rows.notes
+    assert any("order of the image's rows" in note for note in out_of_order.notes)
+
+
 def test_several_heads_are_named_in_a_note():
     model = timm.create_model("deit_tiny_distilled_patch16_224", pretrained=False, img_size=64, depth=2)
     anatomy = probe(model, Batch(torch.randn(2, 3, 64, 64)))
@@ -256,6 +278,20 @@ def test_several_inputs_have_sites_only_behind_their_meeting():
     anatomy = probe(Siamese(), Batch((torch.randn(3, 4), torch.randn(3, 6))))
     # Their sum is no module's output: it is read where it goes in.
     assert [spec.site for spec in anatomy.specs] == ["joined:input", "joined.1", "head:input"]
+
+
+def test_images_of_bytes_are_followed_from_the_first_layer_on():
+    class Bytes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = convolutions()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x.float() / 255)
+
+    anatomy = probe(Bytes(), Batch(torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)))
+    assert [spec.site for spec in anatomy.specs] == ["layers.2", "layers.5", "layers.9:input"]
+    assert anatomy.method == "cut points of the dataflow"
 
 
 def test_a_compiled_model_is_probed_as_the_model_in_it():

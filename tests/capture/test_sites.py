@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+
+from limbeck.batch import Batch
+from limbeck.capture import Capture, probe
 from tests.capture.hugging_face_architectures import HUGGING_FACE
 from tests.capture.own_architectures import OWN
 from tests.capture.timm_architectures import TIMM
 from tests.capture.torchvision_architectures import TORCHVISION
-
-from limbeck.batch import Batch
-from limbeck.capture import Capture, probe
 
 ARCHITECTURES = [*TIMM, *TORCHVISION, *HUGGING_FACE, *OWN]
 

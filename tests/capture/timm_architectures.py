@@ -7,10 +7,10 @@ from typing import Any
 
 import timm
 import torch
-from tests.capture.architecture import Architecture, Expected, Stage
 from torch import nn
 
 from limbeck.batch import Batch
+from tests.capture.architecture import Architecture, Expected, Stage
 
 Count = Callable[[nn.Module], int]
 
@@ -25,6 +25,7 @@ def pyramid(
     last: tuple[int, str] | None = None,
     named: bool = True,
     sides: Sequence[int] | None = None,
+    in_rows: bool = True,
     **options: Any,
 ) -> Architecture:
     """A network of stages, as its ``feature_info`` lists them.
@@ -38,6 +39,7 @@ def pyramid(
         last: channels and module of the last stage, where ``feature_info`` names a lone convolution behind it instead.
         named: whether the names in ``feature_info`` are those of modules.
         sides: of the grids, where convolutions without padding make them smaller than ``feature_info`` says.
+        in_rows: whether its tokens stand in the order of the image's rows.
         **options: of the network.
     """
 
@@ -49,7 +51,9 @@ def pyramid(
         letters = [axes] * len(ends) if isinstance(axes, str) else axes
         lengths = sides or [-(-size // each["reduction"]) for each in ends]
         stages = tuple(
-            Stage(each["num_chs"], (side, side), letter, 0, each["module"] if named else "")
+            Stage(
+                each["num_chs"], (side, side) if in_rows else (side * side,), letter, 0, each["module"] if named else ""
+            )
             for each, side, letter in zip(ends, lengths, letters, strict=True)
         )
         return Expected(stages, blocks(model), **_head(model))
@@ -143,7 +147,8 @@ TIMM = [
     pyramid("levit_128s", 224, STAGED, axes="BNC"),
     # One element of its last stage only flattens the map.
     pyramid("efficientformer_l1", 224, lambda m: STAGED(m) - 1, axes=("BCHW", "BCHW", "BCHW", "BNC")),
-    pyramid("hiera_tiny_224", 224, lambda m: len(m.blocks), axes="BNC"),
+    # It keeps the tokens that are pooled later side by side.
+    pyramid("hiera_tiny_224", 224, lambda m: len(m.blocks), axes="BNC", in_rows=False),
     pyramid("mobilevit_xxs", 64, listed("stages"), last=(80, "stages.4")),
     # The stem: 128 -> 63 -> 61 -> 61 -> 30 -> 28 -> 13; each reduction: (n - 3) // 2 + 1.
     pyramid("inception_v3", 128, exactly(11), stem=2, sides=(13, 6, 2)),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 import torchvision
-from tests.capture.architecture import Architecture, Expected, Stage
 
 from limbeck.batch import Batch
+from tests.capture.architecture import Architecture, Expected, Stage
 
 
 def of_torchvision(

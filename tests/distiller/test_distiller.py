@@ -35,7 +35,9 @@ def make(student, balancer=None, **options):
     term = Term(LINK, loss=MSE(), projector=Linear.for_link(LINK))
     groups = ["feature", "output", "output"]
     balancer = balancer or Fixed(groups, shares=[1.0, 0.5, 0.5], feature=10.0, output=1.0)
-    return Distiller(student, terms=[term], outputs=[CrossEntropy(), SoftLabels(temperature=4.0)], balancer=balancer, **options)
+    return Distiller(
+        student, terms=[term], outputs=[CrossEntropy(), SoftLabels(temperature=4.0)], balancer=balancer, **options
+    )
 
 
 def batch():
@@ -55,9 +57,7 @@ def test_the_loss_is_the_weighted_sum_written_out_by_hand():
     hint = (distiller.terms[0].projector(distiller.read_student(given).features["1"]).x.squeeze(1) - t).square().mean()
     logits, theirs = student[2](s), teacher[2](t)
     entropy = nn.functional.cross_entropy(logits, given.targets)
-    soft = 16 * nn.functional.kl_div(
-        (logits / 4).log_softmax(-1), (theirs / 4).softmax(-1), reduction="batchmean"
-    )
+    soft = 16 * nn.functional.kl_div((logits / 4).log_softmax(-1), (theirs / 4).softmax(-1), reduction="batchmean")
     torch.testing.assert_close(out.loss, 10 * hint + 0.5 * entropy + 0.5 * soft)
     assert out.weights.tolist() == [10.0, 0.5, 0.5]
     assert projected is None or projected.requires_grad
@@ -174,7 +174,7 @@ def test_equal_force_after_the_first_measurement():
 
 
 def test_standardised_targets_must_be_fitted_first():
-    student, teacher = networks()
+    _, teacher = networks()
     term = Term(LINK, loss=MSE(), projector=Linear.for_link(LINK), targets=[Standardise.for_link(LINK)])
     with Teacher(teacher, [LINK.teacher]) as source:
         feature = source(batch()).features["1"]
@@ -184,7 +184,7 @@ def test_standardised_targets_must_be_fitted_first():
 
 
 def test_a_nan_feature_is_named_before_training():
-    student, teacher = networks()
+    _, teacher = networks()
     with torch.no_grad():
         teacher[0].weight[0, 0] = float("nan")
     term = Term(LINK, loss=MSE(), projector=Linear.for_link(LINK), targets=[Standardise.for_link(LINK)])

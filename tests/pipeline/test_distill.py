@@ -68,7 +68,8 @@ def test_a_run_folder_holds_everything_and_its_student_can_be_loaded(tmp_path):
     report = distill(run_dir=tmp_path / "run")
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert files == {
-        "run.json", "recipe.yaml", "plan.yaml", "history.jsonl", "student.safetensors", "report.md", "report.json", "example.safetensors",
+        "run.json", "recipe.yaml", "plan.yaml", "history.jsonl", "student.safetensors", "report.md", "report.json",
+        "example.safetensors",
     }  # fmt: skip
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "finished"
     assert json.loads((tmp_path / "run" / "report.json").read_text())["steps"] == 6
@@ -142,7 +143,9 @@ def test_a_task_loss_of_ones_own_takes_the_place_of_cross_entropy():
     x = torch.randn(64, 5)
     data = DataLoader(list(zip(x, x.sum(1, keepdim=True), strict=True)), batch_size=16)
     big, small = (nn.Sequential(nn.Linear(5, n), nn.Tanh(), nn.Linear(n, 1)) for n in (16, 4))
-    report = distill(big, small, data, steps=60, lr=0.03, task_loss=nn.functional.mse_loss, metric="negative_error", seed=3)
+    report = distill(
+        big, small, data, steps=60, lr=0.03, task_loss=nn.functional.mse_loss, metric="negative_error", seed=3
+    )
     assert "Given" in report.history.rows[-1]["terms"]
     first, *_, last = (row["terms"]["Given"] for row in report.history)
     assert last < first / 2
@@ -168,7 +171,7 @@ def test_a_dict_loader_and_a_model_output_are_read():
             super().__init__()
             self.net = conv_net(width)
 
-        def forward(self, pixels, extra=None):
+        def forward(self, pixels):
             return {"logits": self.net(pixels)}
 
     rows = [{"pixels": picture, "label": label} for picture, label in images()]

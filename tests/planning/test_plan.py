@@ -23,7 +23,16 @@ def look(teacher=None, student=None, data=None):
 def test_everything_automatic_is_a_choice_with_a_reason():
     plan = look().plan(Recipe.load("auto"))
     names = {choice.name for choice in plan.choices}
-    assert {"student sites", "teacher sites", "mapping", "output loss", "balance", "schedule", "optimizer", "learning rate"} <= names
+    assert {
+        "student sites",
+        "teacher sites",
+        "mapping",
+        "output loss",
+        "balance",
+        "schedule",
+        "optimizer",
+        "learning rate",
+    } <= names
     assert all(choice.reason for choice in plan.choices)
     assert all(term.reason for term in plan.terms)
     assert plan.costs is not None
@@ -78,10 +87,13 @@ FINDINGS = {
                     "balancer": {"kind": "Fixed", "feature": 1, "output": 1}},
     "LSKD": {"features": [], "outputs": [{"loss": {"kind": "CrossEntropy"}, "share": 0.1},
                                          {"loss": {"kind": "StandardisedLogits", "temperature": 2}, "share": 0.9}]},
-    "joint-3": {"outputs": [{"loss": {"kind": "CrossEntropy"}}], "balancer": {"kind": "Fixed", "feature": 3, "output": 1}},
-    "joint-30": {"outputs": [{"loss": {"kind": "CrossEntropy"}}], "balancer": {"kind": "Fixed", "feature": 30, "output": 1}},
+    "joint-3": {"outputs": [{"loss": {"kind": "CrossEntropy"}}],
+                "balancer": {"kind": "Fixed", "feature": 3, "output": 1}},
+    "joint-30": {"outputs": [{"loss": {"kind": "CrossEntropy"}}],
+                 "balancer": {"kind": "Fixed", "feature": 30, "output": 1}},
     "soft labels + features-first": {
-        "outputs": [{"loss": {"kind": "CrossEntropy"}, "share": 0.1}, {"loss": {"kind": "SoftLabels", "temperature": 2}, "share": 0.9}],
+        "outputs": [{"loss": {"kind": "CrossEntropy"}, "share": 0.1},
+                    {"loss": {"kind": "SoftLabels", "temperature": 2}, "share": 0.9}],
         "balancer": {"kind": "Fixed", "feature": 10, "output": 1}, "schedule": {"kind": "FeaturesFirst"}},
 }  # fmt: skip
 
@@ -176,7 +188,9 @@ def test_models_and_data_that_do_not_fit_are_told_apart():
 
 
 def test_labels_out_of_range_fail_before_the_first_step():
-    data = torch.utils.data.DataLoader(list(zip(torch.randn(32, 1, 8, 8), torch.full((32,), 9), strict=True)), batch_size=8)
+    data = torch.utils.data.DataLoader(
+        list(zip(torch.randn(32, 1, 8, 8), torch.full((32,), 9), strict=True)), batch_size=8
+    )
     with pytest.raises((LimbeckError, ShapeMismatch), match="class numbers"):
         look(data=data).plan(Recipe.load("labels"))
 

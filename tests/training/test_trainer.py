@@ -36,7 +36,12 @@ def distilling(student, steps=20, **options):
     term = Term(LINK, loss=options.pop("loss", MSE()), projector=Linear.for_link(LINK))
     balancer = options.pop("balancer", TapNorm)(["feature", "output"])
     return Distiller(
-        student, terms=[term], outputs=[CrossEntropy()], balancer=balancer, schedule=FeaturesFirst(share=0.3), total_steps=steps
+        student,
+        terms=[term],
+        outputs=[CrossEntropy()],
+        balancer=balancer,
+        schedule=FeaturesFirst(share=0.3),
+        total_steps=steps,
     )
 
 
@@ -138,7 +143,8 @@ def test_a_killed_training_resumes_from_its_last_whole_checkpoint(tmp_path):
         teacher, student = pair()
         distiller = distilling(student, 400)
         with Teacher(teacher, distiller.teacher_sites) as source:
-            training = trainer(distiller, source, 400, evaluations=100, checkpoint=Path({str(tmp_path / "checkpoint")!r}))
+            path = Path({str(tmp_path / "checkpoint")!r})
+            training = trainer(distiller, source, 400, evaluations=100, checkpoint=path)
             training.fit(loader(), loader(64, seed=5), resume=len(sys.argv) > 1)
         print("finished at", training.history.rows[0]["step"], training.history.rows[-1]["step"])
     """)

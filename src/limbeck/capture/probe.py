@@ -14,6 +14,7 @@ from limbeck.capture.anatomy import Anatomy
 from limbeck.capture.cut_points import Dataflow
 from limbeck.capture.heads import Head, find_head, guess_head
 from limbeck.capture.layouts import Layout, check_statements
+from limbeck.capture.order import stands_in_rows
 from limbeck.capture.reading import gradient_of, position_read
 from limbeck.capture.sites import Found, Place, SiteFinder
 from limbeck.capture.specs import to_specs
@@ -68,6 +69,7 @@ def probe(
             )
         check_statements(stated, [each.site for each in chosen.places])
         known = {each.site: look.views.layout(each, stated.get(each.site)) for each in chosen.places}
+        disorder = _without_false_grids(look, known)
         trunk = chosen.trunk if sites is not None else without_side_blocks(chosen.trunk, known)
         read = _positions_read(look, [*trunk, *chosen.ending], known)
         specs = to_specs(trunk, chosen.last, known, read, padded=batch.mask is not None)
@@ -75,7 +77,7 @@ def probe(
         specs=tuple(specs),
         head=None if look.head.call is None else look.head.call.name,
         method=look.found.method if sites is None else "named by the user",
-        notes=tuple(note for note in (*chosen.notes, look.head.note) if note),
+        notes=tuple(note for note in (*chosen.notes, look.head.note, disorder) if note),
         output_shape=None if look.logits is None else tuple(look.logits.shape),
         costs=_costs(chosen.places, {each.site for each in specs}, look.views.main),
         parameters=sum(each.numel() for each in model.parameters()),
@@ -152,6 +154,18 @@ def _named(model: nn.Module, site: str, trace: Trace) -> Place:
             "Choose a module that runs, and one of the tensors that it returns (`limbeck inspect MODEL` lists them)."
         )
     return place
+
+
+def _without_false_grids(look: _Look, layouts: dict[str, Layout]) -> str:
+    """Take the grids away from tokens that do not stand in the image's rows; returns a note, empty if they do."""
+    tokens = [site for site, each in layouts.items() if each.axes == "BNC" and each.grid and len(each.grid) == 2]
+    first = next((each for each in look.found.places if each.site in tokens), None)
+    images = [each.tensor for each in look.views.main.calls[-1].inputs if len(each.shape) == 4]
+    if first is None or stands_in_rows(first, layouts[first.site], images[0] if images else None):
+        return ""
+    for site in tokens:
+        layouts[site] = layouts[site]._replace(grid=(layouts[site].positions - layouts[site].prefix,))
+    return "The tokens do not stand in the order of the image's rows: they are read as a sequence, not as a grid."
 
 
 def _positions_read(look: _Look, places: Sequence[Place], layouts: Mapping[str, Layout]) -> dict[str, int | None]:

@@ -132,24 +132,6 @@ def record(model: nn.Module, inputs: Any, *, entries: frozenset[str] = frozenset
     return scribe.trace
 
 
-def entry_modules(model: nn.Module, inputs: Any) -> frozenset[str]:
-    """The modules at which integers of the inputs become floats, such as the embedding of tokens.
-
-    Found by running the model twice, on the inputs and on the inputs with their positions reversed: what an embedding
-    of positions returns stays the same, what depends on the tokens does not.
-
-    Example:
-        >>> model = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
-        >>> sorted(entry_modules(model, torch.tensor([[1, 2, 3]])))
-        ['0']
-    """
-    if all(each.is_floating_point() or each.dtype == torch.bool for each in tensors(inputs)):
-        return frozenset()
-    first, second = (record(model, each) for each in (inputs, _reversed(inputs)))
-    pairs = zip(_from_integers(first), _from_integers(second), strict=False)
-    return frozenset(before.name for before, after in pairs if _differ(before, after))
-
-
 def requiring_grad(inputs: Any, key: str = "") -> Any:
     """The inputs, their floats as copies that require grad; an additive mask stays as it is."""
     if isinstance(inputs, Tensor):
@@ -161,32 +143,6 @@ def requiring_grad(inputs: Any, key: str = "") -> Any:
         return {name: requiring_grad(each, name) for name, each in inputs.items()}
     if isinstance(inputs, tuple | list):
         return tuple(requiring_grad(each) for each in inputs)
-    return inputs
-
-
-def _from_integers(trace: Trace) -> list[Call]:
-    """Calls of single modules that got no floats and returned some."""
-    return [each for each in trace.calls if not each.children and not _floats(each.inputs) and _floats(each.outputs)]
-
-
-def _floats(seen: list[Seen]) -> list[Tensor]:
-    return [each.tensor for each in seen if each.tensor is not None and each.tensor.is_floating_point()]
-
-
-def _differ(before: Call, after: Call) -> bool:
-    return any(not torch.equal(a, b) for a, b in zip(_floats(before.outputs), _floats(after.outputs), strict=True))
-
-
-def _reversed(inputs: Any) -> Any:
-    if isinstance(inputs, Tensor):
-        if inputs.is_floating_point() or inputs.ndim < 2:
-            return inputs
-        flipped = inputs.flip(-1)
-        return inputs.roll(1, 0) if torch.equal(flipped, inputs) else flipped
-    if isinstance(inputs, Mapping):
-        return {name: each if "mask" in name else _reversed(each) for name, each in inputs.items()}
-    if isinstance(inputs, tuple | list):
-        return tuple(_reversed(each) for each in inputs)
     return inputs
 
 
@@ -204,7 +160,9 @@ def _listen(model: nn.Module, scribe: _Scribe, entries: frozenset[str]) -> list[
 
 
 def _start_of_graph(_module: nn.Module, _args: Any, output: Any) -> Any:
-    return requiring_grad(output) if isinstance(output, Tensor) and not output.requires_grad else None
+    if any(each.requires_grad for each in tensors(output)) or not isinstance(output, Tensor | tuple):
+        return None
+    return requiring_grad(output)
 
 
 # What torch does not list: kernels that only a CPU has.

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from limbeck.batch import Batch, first_tensor, move
+from limbeck.capture.entries import entry_modules
 from limbeck.capture.heads import is_weighted_layer
 from limbeck.capture.layouts import Evidence, Layout, Shape, Shapes, infer, stated
 from limbeck.capture.sites import Place
-from limbeck.capture.trace import Call, Key, Trace, entry_modules, record
+from limbeck.capture.trace import Call, Key, Trace, record
 from limbeck.capture.variations import Variation, likely_space, other_sizes, with_samples
 from limbeck.errors import LayoutError, ModelError
 

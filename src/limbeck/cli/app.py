@@ -23,7 +23,8 @@ app = typer.Typer(
         "one, with nothing chosen by hand.\n\n"
         "Start with 'limbeck demo', or look at a pair with 'limbeck plan'. MODEL is timm:NAME, torchvision:NAME, "
         "hf:NAME-or-path, package.module:factory or path.py:factory; DATA is digits, mnist1d, imagefolder:PATH, "
-        "package.module:factory or path.py:factory. Naming a factory runs its code; no other file that limbeck reads can."
+        "package.module:factory or path.py:factory. Naming a factory runs its code; no other file that limbeck reads "
+        "can."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -40,8 +41,8 @@ def main() -> None:
     try:
         app()
     except LimbeckError as error:
-        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt as stop:
-        Console(stderr=True).print(str(stop) or "Stopped.", markup=False, highlight=False)
+        Console(stderr=True).print(str(stop) or "Stopped.", markup=False, highlight=False, soft_wrap=True)
         sys.exit(130)

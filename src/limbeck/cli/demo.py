@@ -11,9 +11,9 @@ from rich.table import Table
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the run is written; an earlier one there is kept under another name.")] = Path(
-        "runs/demo"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="Where the run is written; an earlier one there is kept under another name.")
+    ] = Path("runs/demo"),
 ) -> None:
     """Train digit recognisers 70 times smaller than their teachers, in three ways, and compare them.
 
@@ -42,14 +42,14 @@ def demo(
     )  # fmt: skip
     for row in contest.table(found):
         table.add_row(
-            row.name, f"{row.accuracy_mean:.3f} +- {row.accuracy_se:.3f}", f"{row.parameters:,}", f"{row.bytes / 1024:,.1f} KiB",
-            f"{row.latency_ms:.2f} ms",
+            row.name, f"{row.accuracy_mean:.3f} +- {row.accuracy_se:.3f}", f"{row.parameters:,}",
+            f"{row.bytes / 1024:,.1f} KiB", f"{row.latency_ms:.2f} ms",
         )  # fmt: skip
     exported = export(load(folder), RunFolder(folder).example_inputs(), folder, to="torch")
     console.print(table)
     console.print(
-        f"Report: {folder / 'report.md'}\nTable: {folder / 'summary.json'}\nExported student: {exported.path} (differs from the "
-        f"trained one by {exported.max_difference:.1g})",
+        f"Report: {folder / 'report.md'}\nTable: {folder / 'summary.json'}\n"
+        f"Exported student: {exported.path} (differs from the trained one by {exported.max_difference:.1g})",
         markup=False,
         highlight=False,
     )

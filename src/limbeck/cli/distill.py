@@ -22,14 +22,18 @@ from limbeck.cli.words import (
 )
 
 
-def distill(  # noqa: PLR0913 - a command's flags
-    file: Annotated[Path | None, typer.Argument(metavar="[RECIPE.yaml]", help="A file with the same keys as the flags.")] = None,
+def distill(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE.yaml]", help="A file with the same keys as the flags.")
+    ] = None,
     teacher: TeacherOption = None,
     student: StudentOption = None,
     data: DataOption = None,
     recipe: RecipeOption = None,
     plan: Annotated[Path | None, typer.Option(help="A plan from 'limbeck plan --out', perhaps edited.")] = None,
-    replan: Annotated[bool, typer.Option("--replan", help="Plan anew if the plan no longer fits; prints what changed.")] = False,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="Plan anew if the plan no longer fits; prints what changed.")
+    ] = False,
     teacher_weights: TeacherWeights = None,
     student_weights: StudentWeights = None,
     teacher_option: ModelOptions = None,
@@ -37,7 +41,9 @@ def distill(  # noqa: PLR0913 - a command's flags
     data_option: DataOptions = None,
     batch_size: BatchSize = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; until validation stops improving if not given.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data; until validation stops improving if not given.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; searched over a wide grid if not given.")] = None,
     metric: Annotated[str, typer.Option(help="accuracy or negative_error.")] = "accuracy",
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
@@ -52,7 +58,8 @@ def distill(  # noqa: PLR0913 - a command's flags
 
     Writes plan, history, weights (safetensors) and a report into the run folder. Ctrl-C saves; --resume goes on.
 
-    Example: limbeck distill --teacher timm:resnet34 --teacher-weights t.safetensors --student timm:resnet18 --data imagefolder:photos
+    Example: limbeck distill --teacher timm:resnet34 --teacher-weights t.safetensors --student timm:resnet18
+    --data imagefolder:photos
     """
     from limbeck.cli.job import Job
     from limbeck.pipeline import Options, Pipeline
@@ -87,7 +94,8 @@ def distill(  # noqa: PLR0913 - a command's flags
         if choice.name == "re-planned":
             console.print("Re-planned:", *choice.value, sep="\n  ", markup=False)
     console.print(report.verdict, markup=False)
-    console.print(f"Report: {run_dir / 'report.md'}\nStudent: {run_dir / 'student.safetensors'}\nNext: limbeck export {run_dir} --to onnx")
+    console.print(f"Report: {run_dir / 'report.md'}\nStudent: {run_dir / 'student.safetensors'}", soft_wrap=True)
+    console.print(f"Next: limbeck export {run_dir} --to onnx", soft_wrap=True)
 
 
 def _next_run() -> Path:

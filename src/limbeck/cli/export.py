@@ -32,7 +32,8 @@ def export(
     network = load(run, student=student)
     exported = write(network, folder.example_inputs(), out or run, to=to)
     Console().print(
-        f"{exported.path} ({exported.bytes:,} bytes); largest difference to the trained student {exported.max_difference:.2g}",
+        f"{exported.path} ({exported.bytes:,} bytes); largest difference to the trained student "
+        f"{exported.max_difference:.2g}",
         markup=False,
         highlight=False,
     )

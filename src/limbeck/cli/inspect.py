@@ -12,9 +12,14 @@ from limbeck.cli.words import DataOptions, ModelOptions
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="timm:NAME, torchvision:NAME, hf:..., path.py:factory ...")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="timm:NAME, torchvision:NAME, hf:..., path.py:factory ...")
+    ],
     data: Annotated[
-        str | None, typer.Option("--data", metavar="DATA", help="What the network sees; random inputs of its usual shape if not given.")
+        str | None,
+        typer.Option(
+            "--data", metavar="DATA", help="What the network sees; random inputs of its usual shape if not given."
+        ),
     ] = None,
     option: ModelOptions = None,
     data_option: DataOptions = None,
@@ -31,7 +36,9 @@ def inspect(
     from limbeck.sources.example_inputs import example_inputs
 
     options = parse_options(option or [])
-    network = load_model(model, weights=weights if weights is not None else "random" if _named(model) else None, options=options)
+    network = load_model(
+        model, weights=weights if weights is not None else "random" if _named(model) else None, options=options
+    )
     if data is None:
         batch = adapt_batch(example_inputs(network))
     else:
@@ -39,15 +46,17 @@ def inspect(
     anatomy = probe(network, batch)
     console = Console()
     console.print(
-        f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by {anatomy.method}"
+        f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by "
+        f"{anatomy.method}"
     )
     table = Table("stage", "site", "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
     for spec in anatomy.specs:
         stage = "head" if spec.role == "head" else str(spec.stage + 1)
         grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))
         cost = f"{anatomy.costs.get(spec.site, 1.0):.0%}"
+        numbers = (str(spec.channels), grid, str(spec.prefix), f"{spec.depth:.2f}", cost)
         table.add_row(
-            stage, spec.site, spec.role, spec.axes, str(spec.channels), grid, str(spec.prefix), f"{spec.depth:.2f}", cost,
+            stage, spec.site, spec.role, spec.axes, *numbers,
             end_section=spec.role == "stage",
         )  # fmt: skip
     console.print(table)

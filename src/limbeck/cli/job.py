@@ -93,7 +93,9 @@ class Job:
         torch.manual_seed(0)
         teacher = load_model(self.teacher, weights=self.teacher_weights, options=teacher_options)
         torch.manual_seed(0)
-        student = load_model(self.student, weights=self.student_weights, options=_fitted(self.student, self.student_options, data))
+        student = load_model(
+            self.student, weights=self.student_weights, options=_fitted(self.student, self.student_options, data)
+        )
         return teacher, student
 
     def sources(self, data: Data) -> dict[str, Any]:

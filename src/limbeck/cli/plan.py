@@ -22,12 +22,16 @@ from limbeck.cli.words import (
 
 
 def plan(
-    file: Annotated[Path | None, typer.Argument(metavar="[JOB.yaml]", help="A file with the same keys as the flags.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[JOB.yaml]", help="A file with the same keys as the flags.")
+    ] = None,
     teacher: TeacherOption = None,
     student: StudentOption = None,
     data: DataOption = None,
     recipe: RecipeOption = None,
-    out: Annotated[Path | None, typer.Option(help="Save the plan here, to edit it and give it to 'limbeck distill --plan'.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Save the plan here, to edit it and give it to 'limbeck distill --plan'.")
+    ] = None,
     teacher_weights: TeacherWeights = None,
     student_weights: StudentWeights = None,
     teacher_option: ModelOptions = None,

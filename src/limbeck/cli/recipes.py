@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 
-def recipes(name: Annotated[str | None, typer.Argument(help="Print this one's YAML, to start your own from.")] = None) -> None:
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one's YAML, to start your own from.")] = None,
+) -> None:
     """List the shipped recipes, or print one."""
     from limbeck.recipe.recipe import SHIPPED, Recipe, shipped_recipes
 
     if name is not None:
         Recipe.load(name)
-        Console().print((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), markup=False, highlight=False)
+        typer.echo((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
         return
     table = Table("recipe", "what it does")
     for each in shipped_recipes():

@@ -28,6 +28,7 @@ DataOptions = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples in a batch.")]
 RecipeOption = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="How to distil: 'limbeck recipes' lists the shipped ones. Default: auto.")
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="How to distil: 'limbeck recipes' lists the shipped ones. Default: auto."),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]

@@ -83,7 +83,9 @@ class Contest:
         """Train everything; yields contender, seed and test accuracy as they come."""
         self.teachers.mkdir(parents=True, exist_ok=True)
         # Two single-threaded workers: at this size one network cannot keep two cores busy.
-        with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(
+            2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
             teachers = pool.map(self.teacher, range(SEEDS))
             for seed, found in enumerate(teachers):
                 yield "teacher", seed, found

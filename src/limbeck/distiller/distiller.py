@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
+from limbeck.balancers.family import FEATURE, OUTPUT, Balancer, TapNorms
 from limbeck.batch import Batch, ReadOutput, read_logits
 from limbeck.capture.capture import Capture, Captured
 from limbeck.context import Context
-from limbeck.distiller.tap_norms import measure
+from limbeck.distiller.tap_norms import measure, over_processes
 from limbeck.distiller.term import Term
 from limbeck.errors import DataError
 from limbeck.links import FeatureSpec
@@ -35,8 +35,8 @@ class DistillOutput(NamedTuple):
     """
 
     loss: Float[Tensor, ""]
-    terms: Float[Tensor, "L"]
-    weights: Float[Tensor, "L"]
+    terms: Float[Tensor, " L"]
+    weights: Float[Tensor, " L"]
     student: Any
 
 
@@ -97,7 +97,7 @@ class Distiller(nn.Module):
         self._capture = Capture(student, self.student_sites)
         self._done = 0
         self._since_step = 0
-        self._last: tuple[Tensor, Any] | None = None
+        self._last: tuple[Tensor, TapNorms | None] | None = None
 
     @property
     def student_sites(self) -> tuple[FeatureSpec, ...]:
@@ -153,7 +153,7 @@ class Distiller(nn.Module):
     def step(self) -> None:
         """Move balancer and schedule on; call it once after each optimizer step."""
         if self._last is not None:
-            self.balancer.step(*self._last)
+            self.balancer.step(*over_processes(*self._last))
         self._last = None
         self._since_step = 0
         self._done += 1
@@ -188,7 +188,7 @@ class Distiller(nn.Module):
             )
         return {**batch.inputs, "labels": batch.targets}
 
-    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> Float[Tensor, "L"]:
+    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> Float[Tensor, " L"]:
         theirs = {} if teacher is None else teacher.features
         losses = [term(captured.features, theirs) for term in self.terms]
         if len(self.outputs):
@@ -202,14 +202,14 @@ class Distiller(nn.Module):
             losses += [each(context) for each in self.outputs]
         return torch.stack([loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses])
 
-    def _strengths(self, losses: Float[Tensor, "L"]) -> Float[Tensor, "L"] | None:
+    def _strengths(self, losses: Float[Tensor, " L"]) -> Float[Tensor, " L"] | None:
         if self.schedule is None:
             return None
         strength = self.schedule(self.progress)
         values = [strength.feature] * len(self.terms) + [strength.output] * len(self.outputs)
         return losses.new_tensor(values)
 
-    def _remember(self, losses: Float[Tensor, "L"], captured: Captured) -> None:
+    def _remember(self, losses: Float[Tensor, " L"], captured: Captured) -> None:
         every = self.balancer.measure_every
         norms = None
         if every and self._done % every == 0:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.balancers.family import TapNorms
 
 
-def measure(losses: Float[Tensor, "L"], taps: Sequence[Tensor], shares: Float[Tensor, "L"]) -> TapNorms:
+def measure(losses: Float[Tensor, " L"], taps: Sequence[Tensor], shares: Float[Tensor, " L"]) -> TapNorms:
     """Gradient norms at the student's taps, by partial backward passes; the graph stays for the real one.
 
     The gradients are taken with respect to the raw captured tensors: the canonical feature is a view made after the
@@ -43,3 +44,13 @@ def measure(losses: Float[Tensor, "L"], taps: Sequence[Tensor], shares: Float[Te
         feature[index], output[index] = own.norm(), pull.norm()
         cosine[index] = torch.dot(own, pull) / (feature[index] * output[index]).clamp_min(1e-30)
     return TapNorms(feature, output, cosine)
+
+
+def over_processes(losses: Float[Tensor, " L"], norms: TapNorms | None) -> tuple[Float[Tensor, " L"], TapNorms | None]:
+    """The mean of what every process measured, so that all of them weigh alike; unchanged in a single process."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return losses, norms
+    together = torch.stack([losses, *(norms or ())]).contiguous()
+    dist.all_reduce(together)
+    losses, *measured = together / dist.get_world_size()
+    return losses, None if norms is None else TapNorms(*measured)

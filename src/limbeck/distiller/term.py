@@ -86,5 +86,6 @@ class Term(nn.Module):
                     "Check the teacher's weights and the inputs, or leave the site out of the plan."
                 )
         for each in self.targets:
-            each.fit(gathered)
+            if isinstance(each, Target):
+                each.fit(gathered)
             gathered = [each(feature) for feature in gathered]

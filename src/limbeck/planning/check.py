@@ -84,4 +84,3 @@ def _terms(plan: Plan) -> list[str]:
             ends.append(site if spec is None else f"{site} ({spec.channels} channels, grid {spec.grid})")
         lines.append(f"link {ends[0]} <- {ends[1]}: {term.loss} through {term.projector}")
     return lines + [f"output {term.share:g} x {term.loss}" for term in plan.outputs]
-

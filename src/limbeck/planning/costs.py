@@ -69,7 +69,6 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
     )
 
 
-
 def _now(batch: Batch) -> float:
     """The time at which everything asked of the device so far is done."""
     device = first_tensor(batch.inputs).device

@@ -98,9 +98,9 @@ def check(link: Link, loss: Part, projector: Part | None, targets: Sequence[Part
         fitting = choose(link, loss)
         raise PlanMismatch(
             f"{loss.kind} between student '{student.site}' and teacher '{teacher.site}' needs equal "
-            f"{str(missing.name).lower().replace('|', ' and ')}. Found {student.channels} channels at {student.positions} "
-            f"positions (grid {student.grid}) and {teacher.channels} channels at {teacher.positions} positions (grid "
-            f"{teacher.grid}). Write projector: {fitting.projector and fitting.projector.plain()}, targets: "
+            f"{str(missing.name).lower().replace('|', ' and ')}. Found {student.channels} channels at "
+            f"{student.positions} positions (grid {student.grid}) and {teacher.channels} channels at "
+            f"{teacher.positions} positions (grid {teacher.grid}). Write projector: {fitting.projector and fitting.projector.plain()}, targets: "
             f"{[each.plain() for each in fitting.targets]}."
         )
 

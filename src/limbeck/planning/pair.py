@@ -15,6 +15,7 @@ from limbeck.capture import Anatomy, probe
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import LimbeckError, ModelError
+from limbeck.evaluating import evaluating
 from limbeck.planning.build import build, fit_targets
 from limbeck.planning.costs import measure_costs
 from limbeck.planning.plan import Plan
@@ -84,7 +85,9 @@ class Pair:
             else:
                 train, validation = split
                 held = len(split[1].dataset)  # pyright: ignore[reportArgumentType]
-                notes.append(Choice("validation", f"{held} samples", "10 % of the training data held out, as none was given"))
+                notes.append(
+                    Choice("validation", f"{held} samples", "10 % of the training data held out, as none was given")
+                )
         batches = tuple(move(batch, device) for batch in first_batches(train, adapt, BATCHES))
         teacher.to(device)
         student.to(device)
@@ -103,7 +106,16 @@ class Pair:
             notes=tuple(notes),
         )
         return cls(
-            teacher, student, train, validation, batches, facts, anatomies["teacher"], anatomies["student"], adapt, read_output
+            teacher,
+            student,
+            train,
+            validation,
+            batches,
+            facts,
+            anatomies["teacher"],
+            anatomies["student"],
+            adapt,
+            read_output,
         )
 
     def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None) -> Plan:
@@ -115,9 +127,7 @@ class Pair:
         """
         names = names or (type(self.student).__name__, type(self.teacher).__name__)
         scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
-        plan = make_plan(
-            recipe, self.student_anatomy, self.teacher_anatomy, self.facts, names=names, scores=scores
-        )
+        plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, self.facts, names=names, scores=scores)
         with Teacher(self.teacher, plan.teacher_sites) as source:
             distiller = build(plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in)
             try:
@@ -134,28 +144,28 @@ class Pair:
         Raises:
             LimbeckError: from the part that cannot work.
         """
-        modes = {module: module.training for module in distiller.modules()}
-        distiller.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(distiller):
                 batch = next((b for b in self.batches if b.size >= distiller.minimum_batch), self.batches[0])
                 out = distiller(batch, source(batch) if distiller.needs_teacher else None)
         except (RuntimeError, IndexError, TypeError) as error:
             raise LimbeckError(
                 f"The plan does not run on the first batch: {error}. Check that labels are class numbers from 0 below "
-                f"the student's {self.facts.student_shape and self.facts.student_shape[-1]} outputs, and that adapt and "
-                "output read batch and answer rightly."
+                f"the student's {self.facts.student_shape and self.facts.student_shape[-1]} outputs, and that adapt "
+                "and output read batch and answer rightly."
             ) from error
-        finally:
-            for module, training in modes.items():
-                module.training = training
         bad = [name for name, value in zip(distiller.names, out.terms.tolist(), strict=True) if value != value]
         if bad:
-            raise ModelError(f"Every loss must be a number on the first batch. Found NaN in {bad}. Check the models' weights.")
+            raise ModelError(
+                f"Every loss must be a number on the first batch. Found NaN in {bad}. Check the models' weights."
+            )
 
     def _scores(self, recipe: Recipe) -> Any:
         similarity: Similarity = recipe.similarity.build(limbeck.similarity)
-        with Teacher(self.teacher, self.teacher_anatomy.specs) as teacher, Teacher(self.student, self.student_anatomy.specs) as student:
+        with (
+            Teacher(self.teacher, self.teacher_anatomy.specs) as teacher,
+            Teacher(self.student, self.student_anatomy.specs) as student,
+        ):
             for batch in self.batches:
                 similarity.update(student(batch).features, teacher(batch).features)
         return similarity.compute()
@@ -170,5 +180,3 @@ def _stand_in(logits: Any, targets: Any) -> Any:
     """Stands for the user's own loss where a plan is only measured."""
     del targets
     return logits.float().square().mean()
-
-

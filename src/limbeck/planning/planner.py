@@ -194,7 +194,14 @@ def _recipe_choices(recipe: Recipe, linked: bool) -> list[Choice]:
         Choice("balance", str(recipe.balancer), recipe.reason("balancer")),
         Choice("schedule", str(recipe.schedule), recipe.reason("schedule")),
     ]
-    optimizer = f"{training.optimizer}, weight decay {training.weight_decay:g}, clipped at {training.clip}, {training.decay} decay"
+    optimizer = (
+        f"{training.optimizer}, weight decay {training.weight_decay:g}, gradients clipped at {training.clip}, "
+        f"rate decay {training.decay}"
+    )
     reason = "its defaults; projectors, biases and norms are not decayed; the rate first rises"
     rate = "found before training by short runs over a wide grid" if training.lr == "auto" else "given"
-    return [*(choices if linked else []), Choice("optimizer", optimizer, reason), Choice("learning rate", training.lr, rate)]
+    return [
+        *(choices if linked else []),
+        Choice("optimizer", optimizer, reason),
+        Choice("learning rate", training.lr, rate),
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from limbeck.batch import Adapt, ReadOutput, call, move
 from limbeck.choice import Choice
 from limbeck.errors import TeacherError
+from limbeck.evaluating import evaluating
 
 SAMPLES = 512
 
@@ -38,16 +38,20 @@ def check_teacher(teacher: nn.Module, data: Iterable[Any], *, adapt: Adapt, read
         reason = f"on {len(labels)} labelled samples; always naming the most frequent class gives {chance:.3f}"
         return Choice("teacher accuracy", round(right, 4), reason)
     best = _relabelled(answers, labels)
-    found = f"Found accuracy {right:.3f} on {len(labels)} samples, where always naming the most frequent class gives {chance:.3f}."
+    found = (
+        f"Found accuracy {right:.3f} on {len(labels)} samples, where always naming the most frequent class gives "
+        f"{chance:.3f}."
+    )
     if best > chance + max(4 * error, 0.2):
         raise TeacherError(
             f"The teacher's classes must be the labels' classes. {found} With its classes renamed it would reach "
-            f"{best:.3f}: they are in another order. Permute the labels or the teacher's last layer, or distil features "
-            "only (recipe='features')."
+            f"{best:.3f}: they are in another order. Permute the labels or the teacher's last layer, or distil "
+            "features only (recipe='features')."
         )
     raise TeacherError(
-        f"The teacher must know the task better than chance. {found} Check that its weights are loaded (--teacher-weights) "
-        "and that its inputs are normalised as in its own training; to go on all the same, give check_teacher=False."
+        f"The teacher must know the task better than chance. {found} Check that its weights are loaded "
+        "(--teacher-weights) and that its inputs are normalised as in its own training; to go on all the same, give "
+        "check_teacher=False (--no-check-teacher)."
     )
 
 
@@ -55,11 +59,9 @@ def _answers(
     teacher: nn.Module, data: Iterable[Any], adapt: Adapt, read_output: ReadOutput
 ) -> tuple[Tensor | None, Tensor | None]:
     device = next((each.device for each in teacher.parameters()), torch.device("cpu"))
-    modes = {module: module.training for module in teacher.modules()}
-    teacher.eval()
     answers, labels, seen = [], [], 0
-    try:
-        for raw in itertools.takewhile(lambda _: seen < SAMPLES, data):
+    with evaluating(teacher):
+        for raw in data:
             batch = adapt(move(raw, device))
             logits, targets = read_output(call(teacher, batch.inputs)), batch.targets
             if not isinstance(logits, Tensor) or not isinstance(targets, Tensor) or targets.is_floating_point():
@@ -70,9 +72,8 @@ def _answers(
             answers.append(logits.argmax(-1)[valid])
             labels.append(targets[valid])
             seen += batch.size
-    finally:
-        for module, training in modes.items():
-            module.training = training
+            if seen >= SAMPLES:
+                break
     return (torch.cat(answers), torch.cat(labels)) if answers else (None, None)
 
 

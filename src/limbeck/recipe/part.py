@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,10 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     kind: str
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **options: Any) -> None: ...
 
     @property
     def options(self) -> dict[str, Any]:

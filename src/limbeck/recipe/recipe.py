@@ -144,7 +144,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     first = error.errors()[0]
     place = ".".join(str(each) for each in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{where}: '{place}' is not a known key. {nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
+        return (
+            f"{where}: '{place}' is not a known key. {nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
+        )
     return f"{where}: '{place}' {first['msg'][0].lower()}{first['msg'][1:]}. Found {first.get('input')!r}."
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limbeck.batch import call, first_tensor, move, unwrap
 from limbeck.errors import LimbeckError
+from limbeck.evaluating import evaluating
 
 _WARM_UP = 3
 # In the order in which safetensors lays them out, the last ones first.
@@ -117,7 +118,7 @@ def latencies(
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         for model in models.values():
-            stack.enter_context(_evaluating(model))
+            stack.enter_context(evaluating(model))
         for turn in range(-_WARM_UP, repeats):
             start = turn % max(len(names), 1)
             for name in names[start:] + names[:start]:
@@ -145,17 +146,6 @@ def _wait(device: torch.device) -> None:
 def _device(model: nn.Module) -> torch.device:
     tensor = next(iter(model.parameters()), next(iter(model.buffers()), None))
     return torch.device("cpu") if tensor is None else tensor.device
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _first(inputs: Any, batch: int) -> Any:

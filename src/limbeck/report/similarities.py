@@ -8,6 +8,7 @@ import torch
 
 from limbeck.batch import Batch
 from limbeck.distiller.distiller import Distiller
+from limbeck.evaluating import evaluating
 from limbeck.similarity import MinibatchCKA
 from limbeck.teachers.feature_source import FeatureSource
 
@@ -22,18 +23,11 @@ def linked_similarity(
         source: the teacher; without one, and without links, the answer is empty.
         batches: those of fewer than four samples are left out, as the measure needs four.
     """
-
     usable = [batch for batch in batches if batch.size >= 4]
     if source is None or not len(distiller.terms) or not usable:
         return []
     similarity = MinibatchCKA()
-    modes = {module: module.training for module in distiller.modules()}
-    distiller.eval()
-    try:
-        with torch.no_grad():
-            for batch in usable:
-                similarity.update(distiller.read_student(batch).features, source(batch).features)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with torch.no_grad(), evaluating(distiller):
+        for batch in usable:
+            similarity.update(distiller.read_student(batch).features, source(batch).features)
     return [[round(value, 4) for value in row] for row in similarity.compute().tolist()]

@@ -39,6 +39,6 @@ def example_inputs(model: nn.Module) -> Any:
     if isinstance(first, nn.Conv2d):
         return torch.randn(SAMPLES, first.in_channels, 224, 224, generator=generator)
     raise ModelError(
-        f"What {type(model).__name__} takes cannot be told from the model. Show it data: --data, such as a factory that "
-        "returns a loader of a few inputs."
+        f"What {type(model).__name__} takes cannot be told from the model. Show it data: --data, such as a factory "
+        "that returns a loader of a few inputs."
     )

@@ -10,7 +10,7 @@ from limbeck.testing.contract_error import ContractError
 Subject = TypeVar("Subject")
 
 
-class Unkept(Exception):  # noqa: N818 - says what happened to a promise; never leaves this package
+class Unkept(Exception):
     """A promise that a check found unkept."""
 
 

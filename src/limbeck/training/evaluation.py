@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from limbeck.batch import Adapt, call, move
 from limbeck.distiller.distiller import Distiller
+from limbeck.evaluating import evaluating
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.metrics import Metric
 
@@ -60,10 +61,8 @@ def evaluate(
         adapt: turns what the loader yields into a batch.
         accelerator: knows device, precision and the other processes.
     """
-    modes = {module: module.training for module in distiller.modules()}
-    distiller.eval()
     total = torch.zeros(4, dtype=torch.float64)
-    try:
+    with evaluating(distiller):
         for raw in loader:
             batch = adapt(move(raw, accelerator.device))
             with accelerator.autocast():
@@ -73,10 +72,7 @@ def evaluate(
             count = 0 if scores is None else max(1, scores.numel())
             summed = 0.0 if scores is None else float(scores.sum() if scores.numel() else 0.0)
             total += torch.tensor([summed, count, float(out.loss) * batch.size, batch.size], dtype=torch.float64)
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    totals = accelerator.reduce(total.to(accelerator.device, torch.float32), "sum").tolist()
+    totals = torch.as_tensor(accelerator.reduce(total.to(accelerator.device, torch.float32), "sum")).tolist()
     loss = totals[2] / max(1.0, totals[3])
     return Evaluation(totals[0] / totals[1] if metric is not None else -loss, loss, int(totals[1] or totals[3]))
 
@@ -85,15 +81,10 @@ def evaluate(
 def score(model: torch.nn.Module, loader: Iterable[Any], *, metric: Metric, adapt: Adapt, read_output: Any) -> float:
     """Mean metric of any model on a loader, on the device of its parameters and in evaluation mode."""
     device = next((each.device for each in model.parameters()), torch.device("cpu"))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     summed, count = 0.0, 0
-    try:
+    with evaluating(model):
         for raw in loader:
             batch = adapt(move(raw, device))
             scores = metric(read_output(call(model, batch.inputs)), batch.targets)
             summed, count = summed + float(scores.double().sum()), count + scores.numel()
-    finally:
-        for module, training in modes.items():
-            module.training = training
     return summed / max(1, count)

@@ -48,7 +48,9 @@ def batch_count(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def hold_out(loader: Iterable[Any], *, share: float = 0.1, seed: int = 0) -> tuple[DataLoader[Any], DataLoader[Any]] | None:
+def hold_out(
+    loader: Iterable[Any], *, share: float = 0.1, seed: int = 0
+) -> tuple[DataLoader[Any], DataLoader[Any]] | None:
     """Split a map-style loader into one to train with and one to validate with.
 
     Returns:

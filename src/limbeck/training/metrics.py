@@ -13,7 +13,7 @@ from limbeck.errors import RecipeError, nearest
 Metric = Callable[[Tensor, Any], Tensor]
 
 
-def accuracy(logits: Tensor, targets: Tensor) -> Float[Tensor, "n"]:
+def accuracy(logits: Tensor, targets: Tensor) -> Float[Tensor, " n"]:
     """1 for each right answer, 0 for each wrong one.
 
     Class labels are compared with the largest logit, over valid tokens (label -100 is left out); float targets of the
@@ -30,7 +30,7 @@ def accuracy(logits: Tensor, targets: Tensor) -> Float[Tensor, "n"]:
     return right[targets != -100].flatten()
 
 
-def negative_error(outputs: Tensor, targets: Tensor) -> Float[Tensor, "n"]:
+def negative_error(outputs: Tensor, targets: Tensor) -> Float[Tensor, " n"]:
     """Minus the squared error, for regression.
 
     Example:

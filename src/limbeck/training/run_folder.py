@@ -98,7 +98,11 @@ class RunFolder:
 
     def save_example(self, inputs: Any) -> None:
         """Keep a few inputs, so that an export can be checked on real ones."""
-        named = inputs if isinstance(inputs, Mapping) else dict(enumerate(inputs if isinstance(inputs, tuple) else [inputs]))
+        named = (
+            inputs
+            if isinstance(inputs, Mapping)
+            else dict(enumerate(inputs if isinstance(inputs, tuple) else [inputs]))
+        )
         tensors = {str(name): value.cpu().contiguous() for name, value in named.items() if torch.is_tensor(value)}
         kind = "dict" if isinstance(inputs, Mapping) else "tuple" if isinstance(inputs, tuple) else "tensor"
         save_file(tensors, str(self.path / "example.safetensors"), metadata={"kind": kind})

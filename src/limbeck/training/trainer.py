@@ -25,7 +25,6 @@ from limbeck.training.evaluation import Evaluation, evaluate
 from limbeck.training.history import History
 from limbeck.training.interrupt import Interrupted, PatientInterrupt
 from limbeck.training.length import Length
-from limbeck.training.loaders import batch_count
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer, rate_factor
 from limbeck.training.randomness import own_randomness, seed_all
@@ -102,7 +101,9 @@ class Trainer:
         self._save_every = save_every
         self._saved = self._started = time.monotonic()
 
-    def fit(self, train: Iterable[Any], validation: Iterable[Any] | None = None, *, resume: bool = False) -> Evaluation | None:
+    def fit(
+        self, train: Iterable[Any], validation: Iterable[Any] | None = None, *, resume: bool = False
+    ) -> Evaluation | None:
         """Train; the student ends with the weights of the best evaluation.
 
         Returns:
@@ -227,7 +228,9 @@ class Trainer:
         loss, *values = torch.cat([out.loss.detach().reshape(1), out.terms, out.weights]).tolist()
         names, count = self.distiller.names, len(out.terms)
         if not math.isfinite(loss):
-            bad = next((name for name, value in zip(names, values, strict=False) if not math.isfinite(value)), "the sum")
+            bad = next(
+                (name for name, value in zip(names, values, strict=False) if not math.isfinite(value)), "the sum"
+            )
             raise Diverged(
                 f"The loss must be finite. Found {loss} at step {state.step} (first in '{bad}') with lr={self.lr:g}. "
                 "Use a lower lr, or a smaller weight for that term."

@@ -1,0 +1,192 @@
+"""The command line, as a person types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_model
+
+import limbeck
+from limbeck.cli.app import main
+from tests.toys import conv_net, trained
+
+FACTORIES = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.toys import conv_net, loader
+import torch
+
+def teacher():
+    torch.manual_seed(0)
+    return conv_net(8)
+
+def student(width=3):
+    return conv_net(width)
+
+def data():
+    return loader(128), loader(64, seed=5, shuffle=False)
+
+def empty():
+    return []
+
+def other():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(63, 4))
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "my.py").write_text(FACTORIES.format(root=str(Path(__file__).parent.parent.parent)))
+    save_model(trained(conv_net(8)), "teacher.safetensors")
+    return tmp_path
+
+
+def run(*words):
+    """Exit code of the command line, called in this process."""
+    before = sys.argv
+    sys.argv = ["limbeck", *map(str, words)]
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code or 0
+    finally:
+        sys.argv = before
+    return 0
+
+
+PAIR = (
+    "--teacher",
+    "my.py:teacher",
+    "--teacher-weights",
+    "teacher.safetensors",
+    "--student",
+    "my.py:student",
+    "--data",
+    "my.py:data",
+)
+
+
+def test_help_teaches_every_command(capsys):
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    for word in ("inspect", "plan", "distill", "export", "recipes", "demo", "runs its code"):
+        assert word in shown
+    for command in ("inspect", "plan", "distill", "export"):
+        assert run(command, "--help") == 0
+        assert "Example" in capsys.readouterr().out
+
+
+def test_plan_edit_distill_load_export(place, capsys):
+    assert run("plan", *PAIR, "--out", "plan.yaml") == 0
+    shown = capsys.readouterr().out
+    assert "SameDepth" in shown
+    assert "extra parameters" in shown
+    content = yaml.safe_load(Path("plan.yaml").read_text())
+    content["balancer"] = {"kind": "Fixed", "feature": 3, "output": 1}
+    Path("plan.yaml").write_text(yaml.safe_dump(content))
+    assert run("distill", *PAIR, "--plan", "plan.yaml", "--steps", 60, "--lr", 0.02, "--run-dir", "runs/a") == 0
+    assert "runs/a/report.md" in capsys.readouterr().out
+    history = [json.loads(line) for line in Path("runs/a/history.jsonl").read_text().splitlines()]
+    assert set(history[-1]["weights"].values()) == {3.0, 0.5}
+    for to, file in (("onnx", "student.onnx"), ("torch", "student.pt2"), ("safetensors", "student.safetensors")):
+        assert run("export", "runs/a", "--to", to, "--student", "my.py:student", "--out", f"out-{file}") == 0
+        assert "largest difference" in capsys.readouterr().out
+        assert Path(f"out-{file}").stat().st_size > 0
+    student = limbeck.load("runs/a", student="my.py:student")
+    assert student(torch.zeros(1, 1, 8, 8)).shape == (1, 4)
+
+
+def test_a_job_file_says_the_same_as_flags_and_flags_win(place, capsys):
+    job = {
+        "teacher": "my.py:teacher", "teacher_weights": "teacher.safetensors", "student": "my.py:student",
+        "data": "my.py:data", "recipe": "article", "training": {"steps": 3, "lr": 0.01},
+    }  # fmt: skip
+    Path("job.yaml").write_text(yaml.safe_dump(job))
+    assert run("distill", "job.yaml", "--run-dir", "runs/a", "--student-option", "width=5") == 0
+    plan = yaml.safe_load(Path("runs/a/plan.yaml").read_text())
+    assert plan["balancer"] == {"kind": "Fixed", "feature": 0.8, "output": 0.2}
+    assert plan["student_sites"][0]["channels"] == 5
+    assert plan["training"]["steps"] == 3
+
+
+def test_inspect_shows_stages_sites_and_head(place, capsys):
+    assert run("inspect", "my.py:teacher", "--data", "my.py:data") == 0
+    shown = capsys.readouterr().out
+    for word in ("BCHW", "8x8", "13:input", "head", "multiply-adds"):
+        assert word in shown
+    assert run("inspect", "timm:resnet18") == 0
+    assert "layer4.1" in capsys.readouterr().out
+
+
+def test_a_run_of_a_published_architecture_is_loaded_by_name(place, capsys):
+    words = (
+        "--teacher",
+        "timm:resnet10t",
+        "--student",
+        "timm:test_resnet",
+        "--data",
+        "digits",
+        "--data-option",
+        "train=40",
+    )
+    assert run("distill", *words, "--steps", 1, "--lr", 0.001, "--no-check-teacher", "--run-dir", "runs/a") == 0
+    assert limbeck.load("runs/a")(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+BAD = {
+    "an unknown student": (("--student", "timm:resnet18x"), "Nearest: 'resnet18"),
+    "an unknown recipe": (("--recipe", "artcle"), "Nearest: 'article'"),
+    "an unknown key": (("bad.yaml",), "Nearest: 'mapping'"),
+    "a missing file": (("none.yaml",), "no file"),
+    "no data": (("--data", "my.py:empty"), "at least one batch"),
+    "a student on other inputs": (("--student", "my.py:other"), "The student does not run"),
+    "a teacher at chance": (("--teacher-weights", "random.safetensors"), "better than chance"),
+    "weights of another model": (("--teacher-weights", "other.safetensors"), "must hold exactly the weights"),
+    "a run that is there": (("--run-dir", "runs/there"), "earlier run"),
+    "a plan of other models": (("--plan", "plan.yaml"), "--replan"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_wrong_ends_with_code_two_one_sentence_and_no_run_lost(case, place, capsys):
+    words, expected = BAD[case]
+    torch.manual_seed(1)
+    save_model(conv_net(8), "random.safetensors")
+    save_model(conv_net(7), "other.safetensors")
+    Path("bad.yaml").write_text("maping: {kind: SameDepth}\n")
+    there = Path("runs/there")
+    there.mkdir(parents=True)
+    (there / "run.json").write_text('{"state": "finished"}')
+    if "--plan" in words:
+        assert run("plan", *PAIR, "--student-option", "width=6", "--out", "plan.yaml") == 0
+    files = sorted(there.iterdir())
+    flags = [*PAIR, "--steps", 2, "--lr", 0.01, *words]
+    assert run("distill", *flags) == 2
+    shown = capsys.readouterr().err
+    assert expected in shown.replace("\n", " ")
+    assert "Traceback" not in shown
+    assert sorted(there.iterdir()) == files
+    assert not list(Path("runs").glob("*/history.jsonl"))
+
+
+def test_missing_words_are_named(place, capsys):
+    assert run("plan", "--student", "my.py:student") == 2
+    assert "--teacher" in capsys.readouterr().err
+
+
+def test_recipes_are_listed_and_printed(capsys):
+    assert run("recipes") == 0
+    assert "article" in capsys.readouterr().out
+    assert run("recipes", "article") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["balancer"]["feature"] == 0.8
+
+
+def test_the_module_runs_as_a_command():
+    done = subprocess.run([sys.executable, "-m", "limbeck", "recipes"], capture_output=True, text=True, check=True)
+    assert "soft-labels" in done.stdout

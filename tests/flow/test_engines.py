@@ -1,0 +1,175 @@
+"""The pieces fit the engines that people use: compile, checkpointing, autocast, two processes."""
+
+import copy
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from limbeck.balancers import Fixed, TapNorm
+from limbeck.batch import Batch
+from limbeck.distiller import Distiller, Term
+from limbeck.links import FeatureSpec, Link
+from limbeck.losses import MSE
+from limbeck.outputs import CrossEntropy, SoftLabels
+from limbeck.projectors import Linear
+from limbeck.teachers import Teacher
+from tests.toys import images, pair
+
+ROOT = Path(__file__).parent.parent.parent
+LINKS = (
+    Link(FeatureSpec("4", "BCHW", 6, 16, (4, 4)), FeatureSpec("4", "BCHW", 16, 16, (4, 4))),
+    Link(FeatureSpec("13:input", "BC", 12), FeatureSpec("13:input", "BC", 32)),
+)
+GROUPS = ("feature", "feature", "output", "output")
+
+
+def distiller_for(student, balancer=Fixed):
+    torch.manual_seed(7)
+    terms = [Term(link, loss=MSE(), projector=Linear.for_link(link)) for link in LINKS]
+    return Distiller(student, terms=terms, outputs=[CrossEntropy(), SoftLabels()], balancer=balancer(GROUPS))
+
+
+def batch(count=8):
+    inputs, targets = images(count).tensors
+    return Batch(inputs, targets)
+
+
+def gradients(student, *, balancer=Fixed, compiled=False):
+    teacher, _ = pair()
+    distiller = distiller_for(student, balancer)
+    distiller.student.eval()
+    with Teacher(teacher, distiller.teacher_sites) as source:
+        captured = source(batch())
+        step = torch.compile(distiller, backend="eager", fullgraph=False) if compiled else distiller
+        step(batch(), captured).loss.backward()
+    return {name: each.grad.clone() for name, each in distiller.named_parameters()}
+
+
+class Checkpointed(nn.Module):
+    """The same network with its middle recomputed in backward."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net[5:](checkpoint(self.net[:5], x, use_reentrant=False))
+
+
+def test_activation_checkpointing_gives_the_same_gradients():
+    _, student = pair()
+    plain = gradients(student)
+    wrapped = Checkpointed(copy.deepcopy(student))
+    torch.manual_seed(7)
+    links = [Link(FeatureSpec(f"net.{link.student.site}", *_rest(link.student)), link.teacher) for link in LINKS]
+    terms = [Term(link, loss=MSE(), projector=Linear.for_link(link)) for link in links]
+    distiller = Distiller(wrapped, terms=terms, outputs=[CrossEntropy(), SoftLabels()], balancer=Fixed(GROUPS)).eval()
+    with Teacher(pair()[0], distiller.teacher_sites) as source:
+        distiller(batch(), source(batch())).loss.backward()
+    for name, each in distiller.named_parameters():
+        torch.testing.assert_close(each.grad, plain[name.replace("student.net.", "student.")])
+
+
+def _rest(spec):
+    return spec.axes, spec.channels, spec.positions, spec.grid
+
+
+@pytest.mark.compiled
+def test_a_compiled_student_gives_the_same_gradients_without_a_graph_break():
+    plain = gradients(pair()[1])
+    student = torch.compile(pair()[1], backend="eager", fullgraph=True)
+    compiled = gradients(student)
+    for name, each in plain.items():
+        torch.testing.assert_close(compiled[name.replace("student.", "student._orig_mod.", 1)], each)
+
+
+def test_bfloat16_autocast_stays_near_full_precision():
+    teacher, student = pair()
+    distiller = distiller_for(student).eval()
+    with Teacher(teacher, distiller.teacher_sites) as source:
+        full = distiller(batch(), source(batch())).loss
+        with torch.autocast("cpu", torch.bfloat16):
+            half = distiller(batch(), source(batch())).loss
+    assert half.dtype == torch.float32
+    # bfloat16 keeps eight bits: one part in 256, and some of it adds up over the layers.
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0.0)
+
+
+def test_channels_last_gives_the_same_loss():
+    teacher, student = pair()
+    distiller = distiller_for(student).eval()
+    with Teacher(teacher, distiller.teacher_sites) as source:
+        plain = distiller(batch(), source(batch())).loss
+        student.to(memory_format=torch.channels_last)
+        given = batch()._replace(inputs=batch().inputs.to(memory_format=torch.channels_last))
+        torch.testing.assert_close(distiller(given, source(given)).loss, plain)
+
+
+def test_gradient_balancing_leaves_the_gradients_of_the_step_untouched():
+    teacher, student = pair()
+    distiller = distiller_for(student, TapNorm).eval()
+    distiller.train()
+    with Teacher(teacher, distiller.teacher_sites) as source:
+        captured = source(batch())
+        out = distiller(batch(), captured)
+        assert all(each.grad is None for each in distiller.parameters())
+        out.loss.backward()
+    assert all(each.grad is not None for each in distiller.parameters())
+
+
+def launch(script: str, processes: int = 2) -> str:
+    """Run a script under torchrun on this machine's loopback."""
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(processes),
+        "--no-python",
+    ]
+    code = "import sys; sys.path.insert(0, " + repr(str(ROOT)) + ")\n" + textwrap.dedent(script)
+    done = subprocess.run(
+        [*words, sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+DISTRIBUTED = """
+    import torch, os
+    torch.set_num_threads(1)
+    import limbeck
+    from tests.toys import loader, pair
+    teacher, student = pair()
+    report = limbeck.distill(teacher, student, loader(128), validation=loader(64, seed=5), recipe={recipe!r}, steps=12,
+                             lr=0.02, device="cpu", check_teacher=False, progress=False, run_dir={folder!r})
+    from accelerate.state import PartialState
+    state = PartialState()
+    assert state.num_processes == 2, state.num_processes
+    flat = torch.cat([each.detach().flatten() for each in student.parameters()])
+    import torch.distributed as dist
+    both = [torch.zeros_like(flat) for _ in range(2)]
+    dist.all_gather(both, flat)
+    assert torch.equal(both[0], both[1])
+    print("rank", state.process_index, "validation", report.evaluation.metric, report.evaluation.samples)
+    dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["auto", "balanced"])
+def test_two_processes_stay_in_step(recipe, tmp_path):
+    shown = launch(DISTRIBUTED.format(recipe=recipe, folder=str(tmp_path / "run")))
+    lines = [line for line in shown.splitlines() if line.startswith("rank")]
+    assert len(lines) == 2
+    # Both see the same number: the counts of both shards are added up, all 64 samples once.
+    assert len({line.partition("validation")[2] for line in lines}) == 1
+    assert lines[0].endswith(" 64")
+    assert (tmp_path / "run" / "report.md").exists()
