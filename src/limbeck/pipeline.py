@@ -70,7 +70,7 @@ class Options:
     check_teacher: bool = True
     progress: bool = True
     names: tuple[str, str] | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Pipeline:

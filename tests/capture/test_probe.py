@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -298,6 +300,12 @@ def test_a_compiled_model_is_probed_as_the_model_in_it():
     model = convolutions()
     compiled = torch.compile(model, backend="eager")
     assert probe(compiled, images()) == probe(model, images())
+
+
+def test_no_library_of_models_is_loaded():
+    script = "import sys, limbeck.capture; print({'timm', 'transformers', 'torchvision'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_every_error_is_one_that_the_command_line_understands():

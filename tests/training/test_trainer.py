@@ -27,6 +27,7 @@ from limbeck.teachers import Teacher
 from limbeck.training import Diverged, History, Interrupted, Trainer
 from limbeck.training.length import Length
 from limbeck.training.metrics import accuracy
+from limbeck.training.randomness import own_randomness, seed_all
 from tests.toys import conv_net, loader, pair, trained
 
 LINK = Link(FeatureSpec("11", "BC", 12), FeatureSpec("11", "BC", 32))
@@ -164,17 +165,26 @@ def test_a_killed_training_resumes_from_its_last_whole_checkpoint(tmp_path):
 
 
 def test_the_callers_generators_are_given_back():
+    def drawn():
+        return torch.rand(1).item(), random.random(), float(np.random.rand())
+
+    seed_all(3)
+    expected = drawn()
+    seed_all(3)
+    with own_randomness():
+        seed_all(4, 5)
+        assert drawn() != expected
+    assert drawn() == expected
+
+
+def test_training_draws_nothing_from_the_callers_generators():
     _, student = pair()
     distiller = Distiller(student, outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
-    torch.manual_seed(3)
-    random.seed(3)
-    np.random.seed(3)
-    expected = (torch.rand(1), random.random(), np.random.rand())
-    torch.manual_seed(3)
-    random.seed(3)
-    np.random.seed(3)
+    seed_all(3)
+    expected = torch.rand(1)
+    seed_all(3)
     trainer(distiller, None, 3).fit(loader())
-    assert (torch.rand(1), random.random(), np.random.rand()) == expected
+    assert torch.equal(torch.rand(1), expected)
 
 
 def test_two_accumulated_half_batches_equal_one_whole_batch():

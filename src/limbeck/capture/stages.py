@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from limbeck.capture.heads import is_weighted_layer
 from limbeck.capture.layouts import Layout
 from limbeck.capture.sites import Place
 
@@ -53,13 +54,16 @@ def without_side_blocks(places: Sequence[Place], layouts: Mapping[str, Layout]) 
             if own == number and not place.reads_input:
                 lists.setdefault(_list_name(place), []).append(place)
         main = max(lists.values(), key=_work, default=[])
-        classes = {type(each.call.module) for each in main}
-        for name, others in lists.items():
-            if classes.isdisjoint(type(each.call.module) for each in others) and _work(others) < _SIDE_SHARE * _work(
-                main
-            ):
-                dropped.add(name)
+        dropped |= {name for name, others in lists.items() if _is_beside(others, main)}
     return [each for each in places if each.reads_input or _list_name(each) not in dropped]
+
+
+def _is_beside(others: Sequence[Place], main: Sequence[Place]) -> bool:
+    """Whether blocks only stand beside the main ones of their stage. Beside single layers, all are alike."""
+    classes = {type(each.call.module) for each in main}
+    strange = classes.isdisjoint(type(each.call.module) for each in others)
+    blocks = all(sum(is_weighted_layer(call) for call in each.call.within()) > 1 for each in main)
+    return strange and blocks and _work(others) < _SIDE_SHARE * _work(main)
 
 
 def _list_name(place: Place) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ def record(model: nn.Module, inputs: Any, *, entries: frozenset[str] = frozenset
     scribe = _Scribe(shapes_only=shapes_only)
     handles = _listen(model, scribe, entries)
     try:
-        with torch.enable_grad(), scribe.counter:
+        with torch.enable_grad(), nullcontext() if shapes_only else scribe.counter:
             scribe.trace.answer = call(model, requiring_grad(inputs))
     except Exception as error:
         scribe.trace.error = error

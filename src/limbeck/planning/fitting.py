@@ -100,8 +100,8 @@ def check(link: Link, loss: Part, projector: Part | None, targets: Sequence[Part
             f"{loss.kind} between student '{student.site}' and teacher '{teacher.site}' needs equal "
             f"{str(missing.name).lower().replace('|', ' and ')}. Found {student.channels} channels at "
             f"{student.positions} positions (grid {student.grid}) and {teacher.channels} channels at "
-            f"{teacher.positions} positions (grid {teacher.grid}). Write projector: {fitting.projector and fitting.projector.plain()}, targets: "
-            f"{[each.plain() for each in fitting.targets]}."
+            f"{teacher.positions} positions (grid {teacher.grid}). Write projector: "
+            f"{fitting.projector and fitting.projector.plain()}, targets: {[each.plain() for each in fitting.targets]}."
         )
 
 

@@ -65,13 +65,17 @@ class Part(BaseModel):
         """
         cls = self.resolve(family)
         make = cls if method == "__init__" else getattr(cls, method)
-        known = set(inspect.signature(make).parameters)
-        for option in self.options:
+        known = inspect.signature(make).parameters
+        options = self.options
+        for option, value in options.items():
             if option not in known:
                 names = [name for name in known if name not in {"link", "groups", "shares", "options"}]
                 raise RecipeError(f"{self.kind} has no option '{option}'. {nearest(option, names)}")
+            # YAML reads 4 as a whole number where a fraction is meant.
+            if isinstance(value, int) and known[option].annotation in {"float", float}:
+                options[option] = float(value)
         try:
-            return make(*arguments, **self.options, **more)
+            return make(*arguments, **options, **more)
         except TypeError as error:
             raise RecipeError(f"{self.kind} does not take {self.options}: {error}.") from error
 
