@@ -21,9 +21,7 @@ def accuracy(model, loader):
 
 
 def trained_teacher(loader):
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10)
-    )
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.ReLU(), nn.Flatten(), nn.Linear(324, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     for x, y in [batch for _ in range(6) for batch in loader]:
         optimizer.zero_grad()

@@ -37,22 +37,33 @@ def waves(samples, seed):
     return TensorDataset(clean + 0.7 * torch.randn(samples, 4, 32, generator=generator), labels)
 
 
+def small():
+    torch.manual_seed(1)
+    return Network(width=8, blocks=2)
+
+
 def main():
     torch.manual_seed(0)
     many = DataLoader(waves(2000, seed=0), batch_size=64, shuffle=True)
-    few = DataLoader(waves(60, seed=1), batch_size=20, shuffle=True)
+    few = DataLoader(waves(200, seed=1), batch_size=20, shuffle=True)
     validation, test = DataLoader(waves(300, seed=2), batch_size=300), DataLoader(waves(1000, seed=3), batch_size=1000)
 
-    teacher, student = Network(width=48, blocks=4), Network(width=8, blocks=2)
-    # The recipe "labels" is plain training; with it limbeck only finds the rate and runs the loop.
-    limbeck.distill(student, teacher, many, validation=validation, recipe="labels", epochs=5, lr=0.003)
+    teacher = Network(width=48, blocks=4)
+    optimizer = torch.optim.AdamW(teacher.parameters(), lr=0.003)
+    for series, labels in [batch for _ in range(6) for batch in many]:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(teacher(series), labels).backward()
+        optimizer.step()
 
-    print(limbeck.plan(teacher, student, few))
-    report = limbeck.distill(teacher, student, few, validation=validation, steps=200, lr=0.01)
+    models = {"teacher": teacher, "student alone": small(), "student": small()}
+    print(limbeck.plan(teacher, models["student"], few))
+    # The rate is given to be quick; without lr limbeck searches for each recipe's own.
+    limbeck.distill(teacher, models["student alone"], few, validation=validation, recipe="labels", steps=300, lr=0.03)
+    report = limbeck.distill(teacher, models["student"], few, validation=validation, steps=300, lr=0.03)
     print(report.verdict)
 
     series, labels = next(iter(test))
-    for name, model in {"teacher": teacher, "student": student}.items():
+    for name, model in models.items():
         with torch.no_grad():
             print(f"{name}: {(model.eval()(series).argmax(1) == labels).float().mean():.3f} on test")
 

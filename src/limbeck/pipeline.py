@@ -100,6 +100,7 @@ class Pipeline:
         """Do it all."""
         with own_randomness():
             seed_all(self.settings.seed)
+            _ = self.folder  # what cannot be written fails before anything is computed
             plan = self._planned()
             length = Length.of(plan.training, batch_count(self.pair.train))
             plan = plan.with_choices(*self.pair.facts.notes, length.choice)
@@ -118,17 +119,22 @@ class Pipeline:
 
     @cached_property
     def folder(self) -> RunFolder | None:
-        """The run's folder, opened; ``None`` if nothing is to be written."""
-        if self.options.run_dir is None:
+        """The run's folder, opened by the main process; ``None`` if nothing is to be written."""
+        options = self.options
+        if options.run_dir is None:
             return None
         needed = _CHECKPOINT_COPIES * state_bytes(self.student) + 10_000_000
-        return RunFolder.create(self.options.run_dir, needed_bytes=needed, resume=self.options.resume)
+        with self.accelerator.main_process_first():
+            if not self.accelerator.is_main_process:
+                return RunFolder(options.run_dir)
+            return RunFolder.create(options.run_dir, needed_bytes=needed, resume=options.resume)
 
     @cached_property
     def _saved_plan(self) -> Plan | None:
         """The plan given by the user, or that of the run to resume."""
-        resumed = self.folder is not None and self.options.resume and (self.folder.path / "plan.yaml").is_file()
-        return Plan.load(self.folder.path / "plan.yaml") if resumed and self.folder is not None else self.options.plan
+        options = self.options
+        saved = None if options.run_dir is None or not options.resume else options.run_dir / "plan.yaml"
+        return Plan.load(saved) if saved is not None and saved.is_file() else options.plan
 
     @cached_property
     def settings(self) -> Settings:
@@ -194,9 +200,7 @@ class Pipeline:
         pair.dry_run(distiller, source)
         plan = self._teacher_checked(plan, distiller)
         before = linked_similarity(distiller, source, pair.batches)
-        if self.folder is not None and not (self.folder.path / "run.json").exists():
-            self.folder.describe(state="running", teacher=plan.teacher, student=plan.student, **self.options.sources)
-            self.folder.save_example(take(pair.batches[0], EXAMPLES).inputs)
+        self._begin(plan)
         plan = self._with_rate(plan, length, distiller, source)
         self._write_plan(plan)
         trainer = self._trainer(plan, length, distiller, source)
@@ -218,6 +222,13 @@ class Pipeline:
         )
         self._finish(report)
         return report
+
+    def _begin(self, plan: Plan) -> None:
+        folder = self.folder
+        if folder is None or not self.accelerator.is_main_process or (folder.path / "run.json").exists():
+            return
+        folder.describe(state="running", teacher=plan.teacher, student=plan.student, **self.options.sources)
+        folder.save_example(take(self.pair.batches[0], EXAMPLES).inputs)
 
     def _teacher_checked(self, plan: Plan, distiller: Distiller) -> Plan:
         facts = self.pair.facts
@@ -250,7 +261,7 @@ class Pipeline:
 
     def _trainer(self, plan: Plan, length: Length, distiller: Distiller, source: Teacher) -> Trainer:
         folder, history = self.folder, History()
-        if folder is not None:
+        if folder is not None and self.accelerator.is_main_process:
             history = folder.history() if self.options.resume else History(folder.path / "history.jsonl")
         return Trainer(
             distiller,

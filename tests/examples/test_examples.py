@@ -1,0 +1,62 @@
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from limbeck.testing import check_loss
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def final_accuracies(text):
+    return [float(number) for number in re.findall(r"(\d\.\d{3})", text)]
+
+
+@pytest.mark.slow
+def test_the_loop_of_ones_own_ends_with_a_student_near_its_teacher(capsys):
+    runpy.run_path(str(EXAMPLES / "own_loop.py"), run_name="__main__")
+    teacher, student = final_accuracies(capsys.readouterr().out.splitlines()[-1])
+    assert teacher > 0.9
+    assert student > 0.85
+
+
+@pytest.mark.slow
+def test_the_two_modules_end_with_a_student_above_the_student_alone(capsys):
+    runpy.run_path(str(EXAMPLES / "two_modules.py"), run_name="__main__")
+    teacher, alone, student = final_accuracies("\n".join(capsys.readouterr().out.splitlines()[-3:]))
+    assert alone < student < teacher
+
+
+def test_the_loss_of_the_examples_keeps_every_promise(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(EXAMPLES)])
+    from huber import Huber
+
+    check_loss(Huber(delta=0.5))
+
+
+def test_the_loss_shown_in_the_docs_is_the_one_in_the_examples():
+    shown = re.search(r"```python\n(class Huber.*?)```", (ROOT / "docs/how-to/own-loss.md").read_text(), re.DOTALL)
+    assert shown is not None
+    written = (EXAMPLES / "huber.py").read_text()
+    # The page leaves the docstrings out.
+    code = re.sub(r'\n +r?"""(.|\n)*?"""\n(\n(?=    needs))?', "\n", written[written.index("class Huber") :])
+    assert shown[1].strip() == code.strip()
+
+
+def test_every_link_between_the_pages_leads_somewhere():
+    pages = [*ROOT.glob("docs/**/*.md"), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
+    assert len(pages) >= 9
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_loop_of_ones_own_is_short():
+    assert len((EXAMPLES / "own_loop.py").read_text().splitlines()) <= 60
