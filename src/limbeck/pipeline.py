@@ -166,8 +166,13 @@ class Pipeline:
 
     @cached_property
     def metric(self) -> Metric | None:
-        """What validation measures; ``None`` for the loss, where there are no labels or no answers to judge."""
-        judged = self.pair.facts.labelled and self.pair.facts.student_shape is not None
+        """What validation measures; ``None`` for the loss, where there is nothing to compare answers with.
+
+        Labels that a language model shifts itself do not stand beside the logits that they belong to.
+        """
+        facts = self.pair.facts
+        judged = facts.labelled and facts.student_shape is not None
+        judged = judged and not (facts.own_loss and self.options.metric == "accuracy")
         return metric_of(self.options.metric) if judged else None
 
     def _planned(self) -> Plan:
@@ -232,10 +237,17 @@ class Pipeline:
 
     def _teacher_checked(self, plan: Plan, distiller: Distiller) -> Plan:
         facts = self.pair.facts
-        if not (self.options.check_teacher and distiller.needs_teacher and facts.same_outputs and facts.classes):
+        comparable = facts.same_outputs and facts.classes and not facts.own_loss
+        if not (self.options.check_teacher and distiller.needs_teacher and comparable):
             return plan
         data = self.pair.validation if self.pair.validation is not None else self.pair.train
-        found = check_teacher(self.teacher, data, adapt=self.pair.adapt, read_output=self.pair.read_output)
+        found = check_teacher(
+            self.teacher,
+            data,
+            adapt=self.pair.adapt,
+            read_output=self.pair.read_output,
+            answers_taught=distiller.needs_answers,
+        )
         return plan if found is None else plan.with_choices(found)
 
     def _with_rate(self, plan: Plan, length: Length, distiller: Distiller, source: Teacher) -> Plan:

@@ -158,9 +158,11 @@ DISTRIBUTED = """
     dist.all_gather(both, flat)
     assert torch.equal(both[0], both[1])
     from pathlib import Path
-    Path({folder!r} + f"-rank{{state.process_index}}").write_text(f"{{report.evaluation.metric}} {{report.evaluation.samples}}")
+    found = f"{{report.evaluation.metric}} {{report.evaluation.samples}}"
+    Path({folder!r} + f"-rank{{state.process_index}}").write_text(found)
     dist.barrier()
-    dist.destroy_process_group()
+    # gloo's threads now and then abort the interpreter while it shuts down; what is tested here is over by then.
+    os._exit(0)
 """
 
 

@@ -136,6 +136,8 @@ def test_permuted_classes_are_recognised():
         teacher[13].bias.copy_(teacher[13].bias[order])
     with pytest.raises(TeacherError, match="another order"):
         distill(teacher, conv_net(3), data=loader(256), check_teacher=True)
+    report = distill(teacher, conv_net(3), data=loader(256), check_teacher=True, recipe="features")
+    assert "renamed" in next(each.reason for each in report.plan.choices if each.name == "teacher accuracy")
 
 
 def test_a_task_loss_of_ones_own_takes_the_place_of_cross_entropy():

@@ -112,7 +112,12 @@ class Distiller(nn.Module):
     @property
     def needs_teacher(self) -> bool:
         """Whether any term compares with the teacher."""
-        return bool(len(self.terms)) or any("teacher_output" in each.requires for each in self._outputs)
+        return bool(len(self.terms)) or self.needs_answers
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether any term compares with the teacher's logits."""
+        return any("teacher_output" in each.requires for each in self._outputs)
 
     @property
     def minimum_batch(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 import limbeck.similarity
-from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits
+from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap
 from limbeck.capture import Anatomy, probe
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
@@ -103,6 +104,7 @@ class Pair:
             labelled=batches[0].targets is not None,
             student_shape=_shape(anatomies["student"]),
             teacher_shape=_shape(anatomies["teacher"]),
+            takes_labels=_takes_labels(student, batches[0]),
             notes=tuple(notes),
         )
         return cls(
@@ -174,6 +176,10 @@ class Pair:
 def _shape(anatomy: Anatomy) -> tuple[int, ...] | None:
     # The batch axis is left out of the comparison: probing may have used fewer samples of one model than of the other.
     return None if anatomy.output_shape is None else (0, *anatomy.output_shape[1:])
+
+
+def _takes_labels(student: nn.Module, batch: Batch) -> bool:
+    return isinstance(batch.inputs, Mapping) and "labels" in inspect.signature(unwrap(student).forward).parameters
 
 
 def _stand_in(logits: Any, targets: Any) -> Any:

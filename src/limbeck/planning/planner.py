@@ -35,6 +35,7 @@ class Facts:
         labelled: whether batches have labels.
         student_shape: of the student's logits; ``None`` if it has none.
         teacher_shape: likewise.
+        takes_labels: whether inputs go by name and the student's forward takes ``labels`` among them.
         notes: decisions made on the way, such as the held-out share.
     """
 
@@ -43,12 +44,19 @@ class Facts:
     labelled: bool
     student_shape: tuple[int, ...] | None
     teacher_shape: tuple[int, ...] | None
+    takes_labels: bool = False
     notes: tuple[Choice, ...] = ()
 
     @property
     def same_outputs(self) -> bool:
         """Whether both models answer in the same shape."""
         return self.student_shape is not None and self.student_shape == self.teacher_shape
+
+    @property
+    def own_loss(self) -> bool:
+        """Whether the labels are tokens that the student shifts and judges itself, as language models do."""
+        tokens = isinstance(self.batch.targets, Tensor) and self.batch.targets.ndim == 2
+        return self.takes_labels and tokens and self.classes
 
     @property
     def classes(self) -> bool:
@@ -129,7 +137,7 @@ def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[tuple[OutputTerm, ...]
     name = "output loss"
     if recipe.outputs != "auto":
         return recipe.outputs, Choice(name, _phrase(recipe.outputs), recipe.reason("outputs"))
-    labels = OutputTerm(loss=Part(kind="CrossEntropy"))
+    labels = OutputTerm(loss=Part(kind="OwnLoss" if facts.own_loss else "CrossEntropy"))
     soft = OutputTerm(loss=Part(kind="SoftLabels", temperature=4.0))
     half = tuple(term.model_copy(update={"share": 0.5}) for term in (labels, soft))
     found = f"student's logits {facts.student_shape}, teacher's {facts.teacher_shape}"
