@@ -16,11 +16,14 @@ from limbeck.planning import Pair, Plan
 from limbeck.planning.build import TaskLoss
 from limbeck.recipe.recipe import Recipe
 from limbeck.report.report import Report
-from limbeck.sources import load_model
+from limbeck.sources import load_model, load_weights
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
 from limbeck.training.randomness import own_randomness, seed_all
 from limbeck.training.run_folder import RunFolder
+
+# Names that a run folder may bring along: they build published architectures and limbeck's own demo, nothing else.
+_RUN_NO_CODE = ("timm:", "torchvision:", "limbeck.demo.networks:")
 
 
 def plan(
@@ -166,17 +169,20 @@ def load(run_dir: str | Path, *, student: nn.Module | str | None = None) -> nn.M
             named here, as that runs its code.
 
     Raises:
-        RunError: if the run is not finished, or the student cannot be built.
+        RunError: if the run is not finished, or only your code can build its student.
+        ModelError: if the weights are damaged, or of another architecture.
     """
     folder = RunFolder(run_dir)
-    options = {}
+    known = folder.description
     if student is None:
-        student, options = folder.description.get("student_source"), folder.description.get("student_options", {})
-        if not isinstance(student, str) or not student.startswith(("timm:", "torchvision:", "limbeck.")):
+        student = known.get("student_source")
+        if not isinstance(student, str) or not student.startswith(_RUN_NO_CODE):
             raise RunError(
-                f"The run in '{run_dir}' holds weights of {folder.description.get('student', 'a student')}, which only "
+                f"The run in '{run_dir}' holds weights of {known.get('student', 'a student')}, which only "
                 "your code can build. Give student=, a module or the name of a factory ('package.module:factory')."
             )
     if isinstance(student, str):
-        student = load_model(student, options=options)
-    return folder.load_student(student).eval()
+        same = student == known.get("student_source")
+        student = load_model(student, options=known.get("student_options") if same else None)
+    load_weights(student, folder.student_file)
+    return student.eval()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import limbeck
-from limbeck.errors import RunError, TeacherError
+from limbeck.errors import ModelError, RecipeError, RunError, TeacherError
 from limbeck.planning import Plan
 from limbeck.training import Interrupted
 from tests.toys import conv_net, images, loader, pair, trained
@@ -80,6 +80,33 @@ def test_a_run_folder_holds_everything_and_its_student_can_be_loaded(tmp_path):
         limbeck.load(tmp_path / "run")
     with pytest.raises(RunError, match="earlier run"):
         distill(run_dir=tmp_path / "run")
+
+
+def test_a_damaged_or_foreign_student_is_an_error_that_names_the_file(tmp_path):
+    distill(run_dir=tmp_path / "run")
+    with pytest.raises(ModelError, match=r"student.safetensors must hold exactly the weights"):
+        limbeck.load(tmp_path / "run", student=conv_net(5))
+    file = tmp_path / "run" / "student.safetensors"
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(ModelError, match=r"student.safetensors"):
+        limbeck.load(tmp_path / "run", student=conv_net(3))
+    file.unlink()
+    with pytest.raises(RunError, match="no student yet"):
+        limbeck.load(tmp_path / "run", student=conv_net(3))
+
+
+def test_a_recipe_can_neither_import_nor_call_anything_but_parts():
+    import sys
+
+    for kind, expected in (
+        ("this:s", "not imported"),
+        ("subprocess:Popen", "subclass of FeatureLoss"),
+        ("os:system", "subclass of FeatureLoss"),
+        ("limbeck.outputs:CrossEntropy", "subclass of FeatureLoss"),
+    ):
+        with pytest.raises(RecipeError, match=expected):
+            distill(recipe={"features": [{"loss": {"kind": kind, "args": ["false"]}}]})
+    assert "this" not in sys.modules
 
 
 def test_the_resolved_recipe_of_a_run_can_be_run_again(tmp_path):

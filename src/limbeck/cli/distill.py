@@ -13,6 +13,7 @@ from limbeck.cli.words import (
     BatchSize,
     DataOption,
     DataOptions,
+    Imports,
     ModelOptions,
     RecipeOption,
     StudentOption,
@@ -40,6 +41,7 @@ def distill(
     student_option: ModelOptions = None,
     data_option: DataOptions = None,
     batch_size: BatchSize = None,
+    modules: Imports = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the data; until validation stops improving if not given.")
@@ -61,10 +63,11 @@ def distill(
     Example: limbeck distill --teacher timm:resnet34 --teacher-weights t.safetensors --student timm:resnet18
     --data imagefolder:photos
     """
-    from limbeck.cli.job import Job
+    from limbeck.cli.job import Job, import_all
     from limbeck.pipeline import Options, Pipeline
     from limbeck.planning import Plan
 
+    import_all(modules)
     job = Job.read(
         file, recipe=recipe, teacher=teacher, student=student, data=data, teacher_weights=teacher_weights,
         student_weights=student_weights, teacher_options=teacher_option, student_options=student_option,

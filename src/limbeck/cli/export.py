@@ -30,10 +30,7 @@ def export(
 
     folder = RunFolder(run)
     network = load(run, student=student)
-    exported = write(network, folder.example_inputs(), out or run, to=to)
-    Console().print(
-        f"{exported.path} ({exported.bytes:,} bytes); largest difference to the trained student "
-        f"{exported.max_difference:.2g}",
-        markup=False,
-        highlight=False,
-    )
+    # The run's own student.safetensors stays what training wrote.
+    name = run / "exported.safetensors" if to == "safetensors" else run
+    exported = write(network, folder.example_inputs(), out or name, to=to)
+    Console().print(str(exported), markup=False, highlight=False, soft_wrap=True)

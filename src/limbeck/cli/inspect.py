@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from limbeck.cli.words import DataOptions, ModelOptions
 
@@ -44,12 +44,14 @@ def inspect(
     else:
         batch = adapt_batch(next(iter(load_data(data, options=parse_options(data_option or [])).train)))
     anatomy = probe(network, batch)
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 160)
     console.print(
         f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by "
         f"{anatomy.method}"
     )
-    table = Table("stage", "site", "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
+    table = Table(
+        "stage", Column("site", no_wrap=True), "role", "axes", "channels", "grid", "prefix", "depth", "cost so far"
+    )
     for spec in anatomy.specs:
         stage = "head" if spec.role == "head" else str(spec.stage + 1)
         grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +126,23 @@ def parse_options(pairs: list[str] | dict[str, Any]) -> dict[str, Any]:
             raise RecipeError(f"An option is written KEY=VALUE. Found '{pair}'.")
         options[key.strip()] = yaml.safe_load(value)
     return options
+
+
+def import_all(modules: list[str] | None) -> None:
+    """Import what the user names, from here or from what is installed.
+
+    Raises:
+        RecipeError: if there is no such module.
+    """
+    if modules and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    for name in modules or []:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise RecipeError(
+                f"--import {name} failed: {error}. Install it, or run limbeck from its folder."
+            ) from error
 
 
 def _fitted(model: str, given: dict[str, Any], data: Data) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from limbeck.cli.words import (
     BatchSize,
     DataOption,
     DataOptions,
+    Imports,
     ModelOptions,
     RecipeOption,
     StudentOption,
@@ -38,16 +39,18 @@ def plan(
     student_option: ModelOptions = None,
     data_option: DataOptions = None,
     batch_size: BatchSize = None,
+    modules: Imports = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Say how one network would be distilled into another, with a reason for every choice. Nothing is trained.
 
     Example: limbeck plan --teacher timm:resnet50 --student timm:vit_tiny_patch16_224 --data my_data.py:loader
     """
-    from limbeck.cli.job import Job
+    from limbeck.cli.job import Job, import_all
     from limbeck.planning import Pair
     from limbeck.training.randomness import seed_all
 
+    import_all(modules)
     job = Job.read(
         file, recipe=recipe, teacher=teacher, student=student, data=data, teacher_weights=teacher_weights,
         student_weights=student_weights, teacher_options=teacher_option, student_options=student_option,

@@ -31,4 +31,8 @@ RecipeOption = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="How to distil: 'limbeck recipes' lists the shipped ones. Default: auto."),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Import this first, for a recipe that names its classes."),
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ class Part(BaseModel):
     """One component by name, such as ``{kind: SoftLabels, temperature: 4}``.
 
     ``kind`` is a name in the catalogue of its family (``limbeck.losses.__all__`` and so on), or
-    ``"package.module:Class"`` for a class of your own, whose module is then imported.
+    ``"package.module:Class"`` for a class of your own, whose module you must have imported.
 
     Example:
         >>> import limbeck.outputs
@@ -45,10 +45,11 @@ class Part(BaseModel):
         """The class.
 
         Raises:
-            RecipeError: if the family has no such class; names the nearest ones.
+            RecipeError: if the family has no such class (names the nearest ones), or a class of your own is in a module
+                that is not imported or does not keep the family's contract.
         """
         if ":" in self.kind:
-            return _imported(self.kind)
+            return _own_class(self.kind, family)
         if self.kind not in family.__all__:
             name = family.__name__.rpartition(".")[2]
             raise RecipeError(
@@ -88,14 +89,20 @@ def _plain(value: Any) -> Any:
     return tuple(_plain(each) for each in value) if isinstance(value, list) else value
 
 
-def _imported(name: str) -> type:
+def _own_class(name: str, family: ModuleType) -> type:
+    """A class of the user's, from a module that is imported already.
+
+    A recipe or plan may come from anywhere, so naming a module in it imports nothing, and only a class that keeps the
+    family's contract is ever called with its options.
+    """
     module_name, _, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    contract = next(each for each in (getattr(family, name) for name in family.__all__) if inspect.isabstract(each))
+    if module_name not in sys.modules:
         raise RecipeError(
-            f"'{name}' could not be imported: {error}. Write 'package.module:Class' of an installed package."
-        ) from error
-    if not isinstance(found, type):
-        raise RecipeError(f"'{name}' must be a class. Found {type(found).__name__}.")
+            f"'{name}' is in a module that is not imported, and a recipe imports none. If you trust it, write 'import "
+            f"{module_name}' in your program, or --import {module_name} on the command line."
+        )
+    found = getattr(sys.modules[module_name], class_name, None)
+    if not (isinstance(found, type) and issubclass(found, contract)):
+        raise RecipeError(f"'{name}' must be a subclass of {contract.__name__}. Found {found!r}.")
     return found

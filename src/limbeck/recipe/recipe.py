@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -141,13 +142,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """One sentence for the first thing that is wrong, with the nearest known keys where a key is unknown."""
-    first = error.errors()[0]
+    # An unknown key first: where one is misspelt, the right one is missing too.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     place = ".".join(str(each) for each in first["loc"])
     if first["type"] == "extra_forbidden":
         return (
             f"{where}: '{place}' is not a known key. {nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
         )
-    return f"{where}: '{place}' {first['msg'][0].lower()}{first['msg'][1:]}. Found {first.get('input')!r}."
+    found = reprlib.repr(first.get("input"))
+    return f"{where}: '{place}' {first['msg'][0].lower()}{first['msg'][1:]}. Found {found}."
 
 
 def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

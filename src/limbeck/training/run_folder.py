@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file, save_model
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from limbeck.errors import RunError
@@ -131,30 +131,17 @@ class RunFolder:
         temporary.replace(self.path / "student.safetensors")
         return self.path / "student.safetensors"
 
-    def load_student(self, student: nn.Module) -> nn.Module:
-        """Put the run's weights into a student of the same architecture.
+    @property
+    def student_file(self) -> Path:
+        """The weights of a finished run.
 
         Raises:
-            RunError: if the run is not finished, or the architecture is another.
+            RunError: if the run is not finished.
         """
         file = self.path / "student.safetensors"
         if not file.is_file():
             raise RunError(f"The run in '{self.path}' has no student yet. Finish it: resume=True (--resume).")
-        try:
-            loaded = load_file(str(file))
-        except Exception as error:
-            raise RunError(f"'{file}' is damaged: {error}. Run again.") from error
-        missing, unexpected = student.load_state_dict(loaded, strict=False)
-        # Weights that share memory are written once, under one of their names.
-        own = student.state_dict()
-        shared = {own[name].data_ptr() for name in loaded if name in own}
-        missing = [name for name in missing if own[name].data_ptr() not in shared]
-        if missing or unexpected:
-            raise RunError(
-                f"The student must have the architecture of the run. Missing {missing[:3]}, unexpected "
-                f"{unexpected[:3]}. Build it as it was built for '{self.path}'."
-            )
-        return student
+        return file
 
 
 def state_bytes(module: nn.Module) -> int:
