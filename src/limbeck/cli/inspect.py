@@ -29,7 +29,7 @@ def inspect(
 
     Example: limbeck inspect timm:resnet18
     """
-    from limbeck.batch import adapt_batch
+    from limbeck.batch import adapt_batch, tensors
     from limbeck.capture import probe
     from limbeck.cli.job import parse_options
     from limbeck.sources import load_data, load_model
@@ -49,9 +49,11 @@ def inspect(
         f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by "
         f"{anatomy.method}"
     )
-    table = Table(
-        "stage", Column("site", no_wrap=True), "role", "axes", "channels", "grid", "prefix", "depth", "cost so far"
-    )
+    shapes = ", ".join(str(tuple(each.shape[1:])) for each in tensors(batch.inputs))
+    console.print(f"Input: {shapes} a sample")
+    site = Column("site", no_wrap=True)
+    table = Table("stage", site, "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
+    table.title = "Feature extraction"
     for spec in anatomy.specs:
         stage = "head" if spec.role == "head" else str(spec.stage + 1)
         grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))
