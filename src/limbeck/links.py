@@ -109,10 +109,11 @@ class Link:
         equal = Match.NOTHING
         if student.channels == teacher.channels:
             equal |= Match.CHANNELS
+        # As many positions in another order, such as 784 tokens against 28 x 28, do not correspond.
+        alike = student.grid == teacher.grid
         if student.positions == teacher.positions and student.prefix == teacher.prefix:
-            equal |= Match.POSITIONS
-            if student.grid == teacher.grid:
-                equal |= Match.GRID
+            equal |= Match.GRID if alike else Match.NOTHING
+            equal |= Match.POSITIONS if alike or student.grid is None or teacher.grid is None else Match.NOTHING
         return equal
 
 

@@ -10,8 +10,10 @@ from torch import nn
 import limbeck
 from limbeck.batch import adapt_batch
 from limbeck.errors import DataError, LimbeckError, ModelError, PlanMismatch, RecipeError, ShapeMismatch
+from limbeck.links import FeatureSpec, Link
 from limbeck.planning import Pair, Plan, build, check_plan, diff_plans
-from limbeck.recipe import Recipe, shipped_recipes
+from limbeck.planning.fitting import choose
+from limbeck.recipe import Part, Recipe, shipped_recipes
 from limbeck.recipe.recipe import SHIPPED
 from tests.toys import conv_net, images, loader, pair
 
@@ -212,3 +214,10 @@ def test_a_mapper_that_measures_similarity_gets_its_scores():
     plan = look().plan(Recipe.load({"mapping": {"kind": "BestMatch", "links": 3}}))
     students = [term.student for term in plan.terms]
     assert len(students) == len(set(students)) == 3
+
+
+def test_as_many_positions_in_another_order_are_pooled_instead_of_compared():
+    tokens = FeatureSpec("blocks.2", "BNC", channels=8, positions=16, grid=(16,))
+    grid = FeatureSpec("layer2", "BCHW", channels=8, positions=16, grid=(4, 4))
+    fitted = choose(Link(tokens, grid), Part(kind="MSE"))
+    assert [part.kind for part in fitted.targets] == ["PoolVector", "Standardise"]
