@@ -102,7 +102,8 @@ class Pipeline:
             seed_all(self.settings.seed)
             _ = self.folder  # what cannot be written fails before anything is computed
             plan = self._planned()
-            length = Length.of(plan.training, batch_count(self.pair.train))
+            batches, processes = batch_count(self.pair.train), self.accelerator.num_processes
+            length = Length.of(plan.training, batches, processes=processes)
             plan = plan.with_choices(*self.pair.facts.notes, length.choice)
             with Teacher(self.teacher, plan.teacher_sites) as source:
                 distiller = build(
@@ -206,10 +207,10 @@ class Pipeline:
         plan = self._teacher_checked(plan, distiller)
         before = linked_similarity(distiller, source, pair.batches)
         self._begin(plan)
-        plan = self._with_rate(plan, length, distiller, source)
-        self._write_plan(plan)
-        trainer = self._trainer(plan, length, distiller, source)
         try:
+            plan = self._with_rate(plan, length, distiller, source)
+            self._write_plan(plan)
+            trainer = self._trainer(plan, length, distiller, source)
             evaluation = trainer.fit(pair.train, pair.validation, resume=self.options.resume)
         except Interrupted as stop:
             raise Interrupted(f"{stop} {self._how_to_resume()}") from None

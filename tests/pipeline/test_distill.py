@@ -80,6 +80,13 @@ def test_a_run_folder_holds_everything_and_its_student_can_be_loaded(tmp_path):
         limbeck.load(tmp_path / "run")
     with pytest.raises(RunError, match="earlier run"):
         distill(run_dir=tmp_path / "run")
+    with pytest.raises(RunError, match="nothing to resume"):
+        distill(run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_device_that_is_not_used_here_is_an_error():
+    with pytest.raises(RecipeError, match="cuda"):
+        distill(device="cuda:7")
 
 
 def test_a_damaged_or_foreign_student_is_an_error_that_names_the_file(tmp_path):

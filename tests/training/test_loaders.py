@@ -5,7 +5,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
 
 from limbeck.batch import adapt_batch
-from limbeck.errors import DataError
+from limbeck.errors import DataError, RecipeError
+from limbeck.recipe import Settings
+from limbeck.training.length import Length
 from limbeck.training.loaders import first_batches, hold_out, sample_count
 from tests.toys import loader
 
@@ -45,3 +47,13 @@ def test_an_empty_loader_is_an_error():
 def test_inputs_that_are_not_finite_are_an_error():
     with pytest.raises(DataError, match="NaN or infinite"):
         first_batches([(torch.tensor([[1.0, float("nan")]]), torch.tensor([0]))], adapt_batch, 1)
+
+
+def test_an_iterator_that_ends_after_one_pass_is_an_error():
+    with pytest.raises(DataError, match="several times"):
+        first_batches((batch for batch in loader()), adapt_batch, 1)
+
+
+def test_epochs_of_a_stream_are_refused():
+    with pytest.raises(RecipeError, match="Give steps="):
+        Length.of(Settings(epochs=2), None)

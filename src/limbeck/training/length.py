@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from limbeck.choice import Choice
+from limbeck.errors import RecipeError
 from limbeck.recipe.settings import Settings
 
 CAP_STEPS = 2000
@@ -29,8 +30,8 @@ class Length:
     choice: Choice
 
     @classmethod
-    def of(cls, settings: Settings, batches: int | None) -> Length:
-        """Read the settings for data with so many batches an epoch (``None`` for a stream).
+    def of(cls, settings: Settings, batches: int | None, *, processes: int = 1) -> Length:
+        """Read the settings for data with so many batches an epoch (``None`` for a stream), dealt to the processes.
 
         Without steps or epochs the cap is the longer of 2,000 steps and 30 epochs (our choice), and training stops
         before it when a quarter of its evaluations in a row bring no improvement.
@@ -38,12 +39,17 @@ class Length:
         Example:
             >>> Length.of(Settings(epochs=3), batches=10).steps
             30
+
+        Raises:
+            RecipeError: if epochs are given for a stream, whose length nobody knows.
         """
-        per_epoch = None if batches is None else max(1, math.ceil(batches / settings.accumulate))
+        per_epoch = None if batches is None else max(1, math.ceil(batches / settings.accumulate / processes))
         patience = settings.patience
         if settings.steps is not None:
             steps, reason = settings.steps, "given"
-        elif settings.epochs is not None and per_epoch is not None:
+        elif settings.epochs is not None:
+            if per_epoch is None:
+                raise RecipeError("Epochs need data of known length. Found a stream. Give steps= (--steps) instead.")
             steps, reason = settings.epochs * per_epoch, f"{settings.epochs} epochs of {per_epoch} steps, as given"
         else:
             steps = max(CAP_STEPS, CAP_EPOCHS * (per_epoch or 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import torch
@@ -17,8 +17,13 @@ def first_batches(loader: Iterable[Any], adapt: Adapt, count: int) -> list[Batch
     """The first batches of a loader.
 
     Raises:
-        DataError: if it is empty, or an input is not finite.
+        DataError: if it is empty, can be gone through only once, or an input is not finite.
     """
+    if isinstance(loader, Iterator):
+        raise DataError(
+            "The training data must be gone through several times. Found an iterator, which ends after one pass. Give "
+            "a DataLoader, a list of batches, or an object whose __iter__ begins anew."
+        )
     batches = [adapt(raw) for raw in itertools.islice(iter(loader), count)]
     if not batches:
         raise DataError("The training data must yield at least one batch. Found none. Check the loader and its path.")

@@ -51,6 +51,11 @@ class RunFolder:
                     f"'{path}' holds an earlier run ({run.description.get('state', 'unknown')}). Give another "
                     f"run_dir, such as '{next_free(run.path)}', or resume=True (--resume) to go on with it."
                 )
+            if (run.path / "student.safetensors").exists():
+                raise RunError(
+                    f"The run in '{path}' is finished: there is nothing to resume. Load its student with "
+                    f"limbeck.load('{path}'), or give another run_dir for a new run."
+                )
             free = shutil.disk_usage(run.path).free
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror}. Give another run_dir.") from error

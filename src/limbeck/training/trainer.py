@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from limbeck.batch import Adapt, Batch, adapt_batch, move
 from limbeck.distiller.distiller import Distiller, DistillOutput
-from limbeck.errors import DataError, LimbeckError
+from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.progress import ProgressBar
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
@@ -35,6 +35,9 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
     """An accelerator for these settings; the processes and their backend are the launcher's choice.
 
     On CUDA devices that can, bf16 is the default; on a CPU it is not, as autocast is slower there.
+
+    Raises:
+        RecipeError: if the device asked for is not the one that accelerate uses here.
     """
     precision = settings.precision
     if precision is None:
@@ -43,12 +46,21 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
     # accelerate keeps one state a process and refuses another precision: a second training may want one.
     if is_initialized() and AcceleratorState().mixed_precision != precision:
         AcceleratorState._reset_state()
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=str(device) == "cpu",
         mixed_precision=precision,
         gradient_accumulation_steps=settings.accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=settings.seed),
     )
+    wanted = None if device is None else torch.device(device)
+    if wanted is not None and (
+        wanted.type != accelerator.device.type or wanted.index not in {None, accelerator.device.index}
+    ):
+        raise RecipeError(
+            f"Training was to run on '{wanted}'. Found that accelerate uses '{accelerator.device}' in this process. "
+            "Make another device the visible one (CUDA_VISIBLE_DEVICES), launch with torchrun, or leave device out."
+        )
+    return accelerator
 
 
 class Trainer:
