@@ -145,6 +145,10 @@ class Pipeline:
             {**base.model_dump(), **{k: v for k, v in self.options.settings.items() if v is not None}}
         )
 
+    @property
+    def _shows(self) -> bool:
+        return self.options.progress and self.accelerator.is_main_process
+
     @cached_property
     def accelerator(self) -> Accelerator:
         """Device, precision and processes."""
@@ -163,6 +167,7 @@ class Pipeline:
             layouts=options.layouts,
             seed=self.settings.seed,
             device=self.accelerator.device,
+            show=self._shows,
         )
 
     @cached_property
@@ -180,7 +185,7 @@ class Pipeline:
         """The plan: checked if there was one, made if not."""
         saved = self._saved_plan
         if saved is None:
-            plan = self.pair.plan(self.options.recipe, names=self.options.names)
+            plan = self.pair.plan(self.options.recipe, names=self.options.names, show=self._shows)
         else:
             try:
                 plan = check_plan(
@@ -194,7 +199,7 @@ class Pipeline:
             except PlanMismatch:
                 if not self.options.replan:
                     raise
-                plan = self.pair.plan(saved.recipe, names=self.options.names)
+                plan = self.pair.plan(saved.recipe, names=self.options.names, show=self._shows)
                 changed = tuple(diff_plans(saved, plan))
                 plan = plan.with_choices(Choice("re-planned", list(changed), "the saved plan no longer fitted"))
         plan = plan.model_copy(update={"training": self.settings})
@@ -268,7 +273,7 @@ class Pipeline:
             adapt=self.pair.adapt,
             accelerator=self.accelerator,
             optimizer=self.options.optimizer,
-            show=self.options.progress,
+            show=self._shows,
         )
         return plan.with_training(lr=rate).with_choices(choice)
 

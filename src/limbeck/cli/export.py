@@ -32,5 +32,6 @@ def export(
     network = load(run, student=student)
     # The run's own student.safetensors stays what training wrote.
     name = run / "exported.safetensors" if to == "safetensors" else run
-    exported = write(network, folder.example_inputs(), out or name, to=to)
+    with Console(stderr=True).status(f"Exporting to {to} and checking"):
+        exported = write(network, folder.example_inputs(), out or name, to=to)
     Console().print(str(exported), markup=False, highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from limbeck.planning.build import build, fit_targets
 from limbeck.planning.costs import measure_costs
 from limbeck.planning.plan import Plan
 from limbeck.planning.planner import Facts, make_plan, mapper_of
+from limbeck.progress import ProgressBar
 from limbeck.recipe.recipe import Recipe
 from limbeck.similarity.family import Similarity
 from limbeck.teachers.live import Teacher
@@ -70,6 +71,7 @@ class Pair:
         layouts: Mapping[str, str] | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        show: bool = True,
     ) -> Pair:
         """Read the first batches and probe both models with them.
 
@@ -93,11 +95,13 @@ class Pair:
         teacher.to(device)
         student.to(device)
         anatomies = {}
-        for side, model in (("teacher", teacher), ("student", student)):
-            try:
-                anatomies[side] = probe(model, batches[0], layouts=layouts, output=read_output)
-            except ModelError as error:
-                raise ModelError(f"The {side} does not run on the training data: {error}") from error
+        with ProgressBar("Looking at the models", 2, show=show) as bar:
+            for side, model in (("teacher", teacher), ("student", student)):
+                try:
+                    anatomies[side] = probe(model, batches[0], layouts=layouts, output=read_output)
+                except ModelError as error:
+                    raise ModelError(f"The {side} does not run on the training data: {error}") from error
+                bar.advance(note=f"{side} read")
         facts = Facts(
             batch=batches[0],
             samples=sample_count(train),
@@ -120,21 +124,24 @@ class Pair:
             read_output,
         )
 
-    def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None) -> Plan:
+    def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None, show: bool = True) -> Plan:
         """A plan for this pair, with what it costs.
 
         Args:
             recipe: what to resolve.
             names: of student and teacher, for people; their class names if not given.
+            show: whether to show a progress bar on a terminal.
         """
         names = names or (type(self.student).__name__, type(self.teacher).__name__)
         scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
         plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, self.facts, names=names, scores=scores)
-        with Teacher(self.teacher, plan.teacher_sites) as source:
+        with Teacher(self.teacher, plan.teacher_sites) as source, ProgressBar("Planning", 3, show=show) as bar:
             distiller = build(plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in)
             try:
                 fit_targets(distiller, source, self.batches)
+                bar.advance(note="targets fitted")
                 self.dry_run(distiller, source)
+                bar.advance(note="measuring costs")
                 costs = measure_costs(distiller, source, self.batches[0])
             finally:
                 distiller.close()
