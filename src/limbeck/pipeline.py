@@ -203,6 +203,8 @@ class Pipeline:
                 changed = tuple(diff_plans(saved, plan))
                 plan = plan.with_choices(Choice("re-planned", list(changed), "the saved plan no longer fitted"))
         plan = plan.model_copy(update={"training": self.settings})
+        if self.settings.lr != "auto":
+            plan = plan.with_choices(Choice("learning rate", self.settings.lr, "given"))
         return plan if self.options.task_loss is None else _with_task_loss(plan)
 
     def _distilled(self, plan: Plan, length: Length, distiller: Distiller, source: Teacher) -> Report:
@@ -217,6 +219,9 @@ class Pipeline:
             self._write_plan(plan)
             trainer = self._trainer(plan, length, distiller, source)
             evaluation = trainer.fit(pair.train, pair.validation, resume=self.options.resume)
+            if self.folder is not None and self.accelerator.is_main_process:
+                self.folder.save_student(self.student)
+            trainer.remove_checkpoint()
         except Interrupted as stop:
             raise Interrupted(f"{stop} {self._how_to_resume()}") from None
         report = Report(
@@ -324,7 +329,6 @@ class Pipeline:
     def _finish(self, report: Report) -> None:
         if self.folder is None or not self.accelerator.is_main_process:
             return
-        self.folder.save_student(report.student)
         self.folder.write("report.md", report.to_markdown())
         self.folder.write("report.json", report.to_json())
         self.folder.describe(state="finished", seconds=round(report.seconds, 2))

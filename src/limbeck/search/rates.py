@@ -93,6 +93,8 @@ class RateSearch:
                     found[rate] = trainer.fit(train, validation)
                 except Diverged:
                     found[rate] = None
+                    # What a trial left with accelerate must not be in the training's checkpoints.
+                    accelerator.free_memory()
                 trial.close()
                 bar.advance(note=f"lr {rate:g}")
         best = _best(found)

@@ -157,10 +157,13 @@ class Trainer:
                             f"{self.distiller.minimum_batch} samples in a batch. Use larger batches, or other losses."
                         )
         state.adopt(self.distiller.student)
-        if self._checkpoint is not None:
-            self._checkpoint.remove()
         accelerator.free_memory()
         return state.evaluation
+
+    def remove_checkpoint(self) -> None:
+        """Delete the state of the training, once its result is kept elsewhere."""
+        if self._checkpoint is not None:
+            self._checkpoint.remove()
 
     def _bar(self, state: State) -> ProgressBar:
         show = self.label is not None and self.accelerator.is_main_process
