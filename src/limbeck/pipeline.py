@@ -12,17 +12,18 @@ from typing import Any
 import torch
 import yaml
 from accelerate import Accelerator
+from pydantic import ValidationError
 from torch import nn
 
 from limbeck.batch import Adapt, ReadOutput
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.errors import PlanMismatch
+from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.planning import Pair, Plan, build, check_plan, check_teacher, diff_plans, fit_targets
 from limbeck.planning.build import TaskLoss
 from limbeck.planning.costs import take
 from limbeck.recipe.part import Part
-from limbeck.recipe.recipe import OutputTerm, Recipe
+from limbeck.recipe.recipe import OutputTerm, Recipe, explain
 from limbeck.recipe.settings import Settings
 from limbeck.report.report import Report
 from limbeck.report.similarities import linked_similarity
@@ -141,9 +142,11 @@ class Pipeline:
     def settings(self) -> Settings:
         """How to train: the plan's or the recipe's settings, with the user's in their place where given."""
         base = self._saved_plan.training if self._saved_plan is not None else self.options.recipe.training
-        return Settings.model_validate(
-            {**base.model_dump(), **{k: v for k, v in self.options.settings.items() if v is not None}}
-        )
+        given = {key: value for key, value in self.options.settings.items() if value is not None}
+        try:
+            return Settings.model_validate({**base.model_dump(), **given})
+        except ValidationError as error:
+            raise RecipeError(explain(error, Settings, "the training settings")) from error
 
     @property
     def _shows(self) -> bool:

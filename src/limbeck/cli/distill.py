@@ -92,7 +92,12 @@ def distill(
         names=(job.student, job.teacher),
         sources=job.sources(loaded),
     )
-    report = Pipeline(big, small, loaded.train, loaded.validation, options).run()
+    try:
+        report = Pipeline(big, small, loaded.train, loaded.validation, options).run()
+    except KeyboardInterrupt as stop:
+        # Said here: typer ends the command on Ctrl-C without a word.
+        Console(stderr=True).print(str(stop) or "Stopped.", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(130) from None
     for choice in report.plan.choices:
         if choice.name == "re-planned":
             console.print("Re-planned:", *choice.value, sep="\n  ", markup=False)

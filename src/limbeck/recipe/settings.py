@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float | Literal["auto"] = "auto"
+    lr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     optimizer: str = "AdamW"
     weight_decay: float = Field(default=0.01, ge=0)
     steps: int | None = Field(default=None, gt=0)
@@ -47,4 +47,4 @@ class Settings(BaseModel):
     precision: Literal["no", "bf16", "fp16"] | None = None
     patience: int | None = Field(default=None, gt=0)
     evaluations: int = Field(default=40, gt=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
