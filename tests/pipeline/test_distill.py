@@ -231,7 +231,9 @@ def test_an_own_reader_of_batches_and_answers_is_used():
     assert "CrossEntropy" in report.history.rows[-1]["terms"]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"lr": -1.0}, {"lr": float("nan")}, {"precision": "fp8"}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"lr": -1.0}, {"lr": float("nan")}, {"precision": "fp8"}, {"seed": -1}]
+)
 def test_settings_that_mean_nothing_are_refused_by_name(wrong):
     with pytest.raises(RecipeError, match=next(iter(wrong))):
         distill(**wrong)
