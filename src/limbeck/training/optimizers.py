@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 
 from limbeck.distiller.distiller import Distiller
@@ -63,8 +62,3 @@ def rate_factor(step: int, total: int, settings: Settings) -> float:
     if settings.decay == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-
-def trainable(module: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(each.numel() for each in module.parameters() if each.requires_grad)
