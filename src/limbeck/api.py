@@ -14,16 +14,17 @@ from limbeck.errors import RunError
 from limbeck.pipeline import Options, Pipeline
 from limbeck.planning import Pair, Plan
 from limbeck.planning.build import TaskLoss
+from limbeck.planning.pair import require_models
+from limbeck.planning.stated import Layouts, Sites
 from limbeck.recipe.recipe import Recipe
 from limbeck.report.report import Report
-from limbeck.sources import load_model, load_weights
+from limbeck.sources import load_weights
+from limbeck.sources.rebuild import builds_safely, rebuild
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
-from limbeck.training.randomness import own_randomness, seed_all
+from limbeck.training.randomness import seed_all
 from limbeck.training.run_folder import RunFolder
-
-# Names that a run folder may bring along: they build published architectures and limbeck's own demo, nothing else.
-_RUN_NO_CODE = ("timm:", "torchvision:", "limbeck.demo.networks:")
+from limbeck.training.surroundings import undisturbed
 
 
 def plan(
@@ -34,7 +35,8 @@ def plan(
     recipe: str | Path | dict[str, Any] | Recipe = "auto",
     adapt: Adapt | None = None,
     output: ReadOutput | None = None,
-    layouts: Mapping[str, str] | None = None,
+    layouts: Layouts | None = None,
+    sites: Sites | None = None,
     seed: int = 0,
 ) -> Plan:
     """Look at two models and their data, and say how one would be distilled into the other. Nothing is trained.
@@ -46,7 +48,9 @@ def plan(
         recipe: name of a shipped recipe, path of a YAML file, or its content.
         adapt: reads a batch of any other form: ``adapt(raw) -> limbeck.Batch(inputs, targets)``.
         output: takes the logits from what a model returns, where they are not the tensor itself or ``.logits``.
-        layouts: axes of sites whose layout cannot be told, such as ``{"encoder": "LBC"}``.
+        layouts: axes of sites whose layout cannot be told, such as ``{"encoder": "LBC"}``; where both models have such a
+            site, ``{"student": {"encoder": "LBC"}}`` is about one of them.
+        sites: the sites to consider instead of those that are found: ``{"student": ["blocks.*", "fc:input"]}``.
         seed: of everything random.
 
     Returns:
@@ -55,9 +59,12 @@ def plan(
     Raises:
         LimbeckError: if a model does not run on the data, or the recipe cannot be used on this pair.
     """
-    with own_randomness():
+    require_models(teacher, student)
+    with undisturbed(teacher, student):
         seed_all(seed)
-        pair = Pair.look(teacher, student, data, (), adapt=adapt, output=output, layouts=layouts, seed=seed)
+        pair = Pair.look(
+            *(teacher, student, data), hold=False, adapt=adapt, output=output, layouts=layouts, sites=sites, seed=seed
+        )
         return pair.plan(Recipe.load(recipe))
 
 
@@ -68,18 +75,19 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     *,
     validation: Iterable[Any] | None = None,
     plan: Plan | str | Path | None = None,
-    recipe: str | Path | dict[str, Any] | Recipe = "auto",
+    recipe: str | Path | dict[str, Any] | Recipe | None = None,
     steps: int | None = None,
     epochs: int | None = None,
     lr: float | str = "auto",
     optimizer: MakeOptimizer | None = None,
-    metric: str | Metric = "accuracy",
+    metric: str | Metric = "auto",
     task_loss: TaskLoss | None = None,
     search: bool = True,
     budget: float = 3.0,
     adapt: Adapt | None = None,
     output: ReadOutput | None = None,
-    layouts: Mapping[str, str] | None = None,
+    layouts: Layouts | None = None,
+    sites: Sites | None = None,
     seed: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
@@ -97,25 +105,29 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         train: loader of training batches.
         validation: loader to select with; 10 % of a map-style training set is held out if there is none.
         plan: a plan or the path of one; made from the recipe if not given.
-        recipe: name of a shipped recipe, path of a YAML file, or its content.
-        steps: optimizer steps.
-        epochs: passes over the data. With neither, training goes on until validation stops improving, at most the
-            longer of 2,000 steps and 30 epochs.
+        recipe: name of a shipped recipe, path of a YAML file, or its content; ``auto`` if there is neither recipe nor
+            plan. Not beside a plan, which holds the recipe that it was made from.
+        steps: optimizer steps, in place of the steps or epochs of recipe or plan.
+        epochs: passes over the data, likewise. With neither anywhere, training goes on until validation stops
+            improving, at most the longer of 2,000 steps and 30 epochs.
         lr: highest learning rate, or ``auto`` for what the plan says, else a search over a wide grid of short runs.
         optimizer: function from parameter groups to an optimizer; AdamW if not given.
-        metric: ``accuracy``, ``negative_error``, or a function of logits and labels; larger is better.
+        metric: ``auto`` for what suits the labels (``accuracy``, ``label_accuracy`` for several labels at once,
+            ``negative_error`` for numbers), one of these, or a function of logits and labels; larger is better.
         task_loss: function of the student's logits and the labels, used in place of cross-entropy.
         search: whether to search for the rate; without it ``auto`` is 1e-3.
         budget: what everything may cost together, in trainings.
         adapt: reads a batch: ``adapt(raw) -> limbeck.Batch(inputs, targets)``.
         output: takes the logits from what a model returns.
-        layouts: axes of sites whose layout cannot be told.
+        layouts: axes of sites whose layout cannot be told; see :func:`plan`.
+        sites: the sites that a new plan considers; see :func:`plan`.
         seed: of everything random; the plan's (0) if not given.
         device: where to train; chosen by accelerate if not given.
         precision: ``no``, ``bf16`` or ``fp16``; chosen by the device if not given.
         run_dir: folder for plan, history, checkpoints, weights and report; nothing is written if not given.
-        resume: go on with the unfinished run in ``run_dir``.
-        replan: plan anew if the given plan no longer fits, and print the difference.
+        resume: go on with the unfinished run in ``run_dir``, with the recipe, plan and settings that it was begun with:
+            they need not be given again, and others are refused.
+        replan: plan anew if the given plan no longer fits, and print the difference, which the report shows too.
         check_teacher: refuse a teacher that answers no better than chance.
         progress: whether to show progress bars on a terminal.
 
@@ -137,7 +149,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         True
     """
     options = Options(
-        recipe=Recipe.load(recipe),
+        recipe=None if recipe is None else Recipe.load(recipe),
         plan=Plan.load(plan) if isinstance(plan, str | Path) else plan,
         settings={
             "steps": steps, "epochs": epochs, "lr": None if lr == "auto" else lr, "seed": seed, "precision": precision,
@@ -149,6 +161,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         adapt=adapt,
         output=output,
         layouts=layouts,
+        sites=sites,
         device=device,
         run_dir=None if run_dir is None else Path(run_dir),
         resume=resume,
@@ -165,24 +178,37 @@ def load(run_dir: str | Path, *, student: nn.Module | str | None = None) -> nn.M
     Args:
         run_dir: folder of the run.
         student: a module of the architecture that was trained, or its name. Not needed where the run knows a name that
-            runs no code of others: ``timm:``, ``torchvision:`` or limbeck's own. A factory is only called if it is
-            named here, as that runs its code.
+            only builds a published architecture (``timm:``, ``torchvision:``) or one of limbeck's own. Any other must
+            be named here, as a factory runs its code and a hub is asked over the network.
 
     Raises:
-        RunError: if the run is not finished, or only your code can build its student.
+        RunError: if the run is not finished, or its student must be named.
         ModelError: if the weights are damaged, or of another architecture.
     """
     folder = RunFolder(run_dir)
     known = folder.description
+    file = folder.student_file
+    source = known.get("student_source")
     if student is None:
-        student = known.get("student_source")
-        if not isinstance(student, str) or not student.startswith(_RUN_NO_CODE):
-            raise RunError(
-                f"The run in '{run_dir}' holds weights of {known.get('student', 'a student')}, which only "
-                "your code can build. Give student=, a module or the name of a factory ('package.module:factory')."
-            )
+        if not builds_safely(source):
+            raise RunError(_name_it(run_dir, known))
+        student = str(source)
     if isinstance(student, str):
-        same = student == known.get("student_source")
-        student = load_model(student, options=known.get("student_options") if same else None)
-    load_weights(student, folder.student_file)
+        student = rebuild(student, known.get("student_options") if student == source else None)
+    load_weights(student, file)
     return student.eval()
+
+
+def _name_it(run_dir: str | Path, known: Mapping[str, Any]) -> str:
+    source = known.get("student_source")
+    if source is None:
+        return (
+            f"The run in '{run_dir}' holds the weights of a {known.get('student', 'student')} that a program trained. "
+            f"Give the module to load them into: limbeck.load('{run_dir}', student=module), or the name of a factory "
+            "that builds it, 'package.module:factory' or 'path.py:factory' (--student path.py:factory)."
+        )
+    return (
+        f"The run in '{run_dir}' says that '{source}' builds its student. A name in a file is never followed where "
+        f"that runs code or asks a hub. If you trust it, name it: limbeck.load('{run_dir}', student='{source}') "
+        f"(--student {source})."
+    )

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     @property
     def size(self) -> int:
         """How many samples the batch holds."""
-        return len(first_tensor(self.inputs))
+        return size_of(self.inputs)
 
     @property
     def mask(self) -> Bool[Tensor, "B N"] | None:
@@ -123,6 +123,17 @@ def read_logits(output: Any) -> Any:
     return None
 
 
+class KnownLogits(NamedTuple):
+    """Logits that were read from a model's output before, as those of a cache."""
+
+    logits: Tensor
+
+
+def logits_of(output: Any, read: ReadOutput) -> Any:
+    """The logits in an output: as ``read`` finds them in what a model returned, or those that are known already."""
+    return output.logits if isinstance(output, KnownLogits) else read(output)
+
+
 def first_tensor(value: Any) -> Tensor:
     """The first tensor in a nested value.
 
@@ -146,14 +157,56 @@ def tensors(value: Any) -> list[Tensor]:
     return []
 
 
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A nested value with every tensor changed; dicts, tuples, named tuples and lists keep their form.
+
+    Example:
+        >>> map_tensors({"x": [torch.zeros(2)], "n": 3}, lambda tensor: tensor + 1)
+        {'x': [tensor([1., 1.])], 'n': 3}
+    """
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(each, change) for key, each in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_tensors(each, change) for each in value))
+    if isinstance(value, tuple | list):
+        return type(value)(map_tensors(each, change) for each in value)
+    return value
+
+
 def move(value: Any, device: torch.device | str) -> Any:
     """A nested value with its tensors on ``device``, copied without waiting where the memory is pinned."""
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {key: move(each, device) for key, each in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(move(each, device) for each in value))
-    if isinstance(value, tuple | list):
-        return type(value)(move(each, device) for each in value)
-    return value
+    return map_tensors(value, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def size_of(value: Any) -> int:
+    """How many samples a nested value holds: the length of its first tensor that has an axis.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    found = next((each for each in tensors(value) if each.ndim), None)
+    if found is None:
+        raise ModelError(f"A batch needs a tensor with one entry for each sample. Found {type(value).__name__}.")
+    return len(found)
+
+
+def with_samples(value: Any, count: int) -> Any:
+    """The first ``count`` samples of a batch or of inputs, over again from the start if there are fewer.
+
+    Tensors that are not one entry for each sample stay as they are.
+
+    Example:
+        >>> with_samples({"x": torch.tensor([[1], [2]]), "scale": torch.tensor(3)}, 3)
+        {'x': tensor([[1],
+                [2],
+                [1]]), 'scale': tensor(3)}
+    """
+    size = size_of(value)
+    places = torch.arange(count) % size
+
+    def cut(tensor: Tensor) -> Tensor:
+        return tensor[places.to(tensor.device)] if tensor.ndim and len(tensor) == size else tensor
+
+    return map_tensors(value, cut)

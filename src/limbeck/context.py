@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Context(NamedTuple):
@@ -14,7 +14,7 @@ class Context(NamedTuple):
         targets: labels.
         keys: number of each sample and of its view.
         student_output: the student's logits.
-        teacher_output: the teacher's logits.
+        teacher_output: the teacher's logits, or its :class:`TopAnswers`.
         student_loss: the loss that the student's own forward returned.
     """
 
@@ -23,3 +23,27 @@ class Context(NamedTuple):
     student_output: Any = None
     teacher_output: Any = None
     student_loss: Tensor | None = None
+
+
+class Heads(NamedTuple):
+    """The last linear layers of both models, for losses that read features through them; ``None`` where there is none.
+
+    Attributes:
+        student: is trained with the student; a loss refers to it and does not own it.
+        teacher: frozen.
+    """
+
+    student: nn.Linear | None = None
+    teacher: nn.Linear | None = None
+
+
+class TopAnswers(NamedTuple):
+    """A teacher's answers of which only the most probable classes were kept, as in a cache of large vocabularies.
+
+    Attributes:
+        log_probabilities: ``[..., k]``, of the softmax over all classes at the temperature of the loss that reads them.
+        indices: ``[..., k]``, their class numbers.
+    """
+
+    log_probabilities: Tensor
+    indices: Tensor

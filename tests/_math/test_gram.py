@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck._math.gram import centred, flattened, u_centred, unbiased_hsic, unit_gram
+from limbeck._math.gram import centred, distances, flattened, u_centred, unbiased_hsic, unit_gram
 from limbeck.features import Feature
 
 
@@ -40,3 +40,14 @@ def test_unit_gram_by_hand():
 def test_flattened_feature_is_zero_where_masked():
     feature = Feature(torch.ones(1, 2, 2), mask=torch.tensor([[True, False]]))
     assert flattened(feature).tolist() == [[1, 1, 0, 0]]
+
+
+def test_distances_are_those_of_cdist():
+    x = torch.randn(6, 4) + 10
+    assert torch.allclose(distances(x), torch.cdist(x, x), atol=1e-4)
+
+
+def test_equal_samples_have_a_finite_gradient():
+    x = torch.ones(3, 2, requires_grad=True)
+    distances(x).sum().backward()
+    assert torch.isfinite(x.grad).all()

@@ -135,6 +135,24 @@ def test_asked_sites_are_described_in_order_of_execution():
     assert anatomy.head == "9"
 
 
+def test_each_asked_name_of_one_tensor_gets_its_spec():
+    anatomy = probe(convolutions(), images(), sites=["9:input", "8", "2", "3:input"])
+    assert {each.site: each.axes for each in anatomy.specs} == {
+        "2": "BCHW",
+        "3:input": "BCHW",
+        "8": "BC",
+        "9:input": "BC",
+    }
+
+
+def test_asked_sites_may_be_patterns_of_one_part_for_each_star():
+    model = nn.Sequential(convolutions()[:7], convolutions()[7:-1], nn.Linear(16, 10))
+    sites = [spec.site for spec in probe(model, images(), sites=["0.*", "*:input", "0.2"]).specs]
+    assert sites == ["0:input", *(f"0.{i}" for i in range(7)), "1:input", "2:input"]
+    with pytest.raises(SiteError, match=r"Found none for 'blocks\.\*'"):
+        probe(model, images(), sites=["blocks.*"])
+
+
 def test_an_asked_block_of_a_transformer_knows_which_token_the_head_reads():
     model = timm.create_model("vit_tiny_patch16_224", pretrained=False, img_size=64, depth=3)
     anatomy = probe(model, Batch(torch.randn(2, 3, 64, 64)), sites=["blocks.0"])

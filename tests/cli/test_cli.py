@@ -1,6 +1,7 @@
 """The command line, as a person types it."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,65 +12,8 @@ import yaml
 from safetensors.torch import save_model
 
 import limbeck
-from limbeck.cli.app import main
-from tests.toys import conv_net, trained
-
-FACTORIES = """
-import sys
-sys.path.insert(0, {root!r})
-from tests.toys import conv_net, loader
-import torch
-
-def teacher():
-    torch.manual_seed(0)
-    return conv_net(8)
-
-def student(width=3):
-    return conv_net(width)
-
-def data():
-    return loader(128), loader(64, seed=5, shuffle=False)
-
-def empty():
-    return []
-
-def other():
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(63, 4))
-"""
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "my.py").write_text(FACTORIES.format(root=str(Path(__file__).parent.parent.parent)))
-    save_model(trained(conv_net(8)), "teacher.safetensors")
-    return tmp_path
-
-
-def run(*words):
-    """Exit code of the command line, called in this process."""
-    before = sys.argv
-    sys.argv = ["limbeck", *map(str, words)]
-    try:
-        main()
-    except SystemExit as stop:
-        return stop.code or 0
-    finally:
-        sys.argv = before
-    return 0
-
-
-PAIR = (
-    "--teacher",
-    "my.py:teacher",
-    "--teacher-weights",
-    "teacher.safetensors",
-    "--student",
-    "my.py:student",
-    "--data",
-    "my.py:data",
-)
+from tests.cli.typing_words import PAIR, run
+from tests.toys import conv_net
 
 
 def test_help_teaches_every_command(capsys):
@@ -91,7 +35,13 @@ def test_plan_edit_distill_load_export(place, capsys):
     content["balancer"] = {"kind": "Fixed", "feature": 3, "output": 1}
     Path("plan.yaml").write_text(yaml.safe_dump(content))
     assert run("distill", *PAIR, "--plan", "plan.yaml", "--steps", 60, "--lr", 0.02, "--run-dir", "runs/a") == 0
-    assert "runs/a/report.md" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "runs/a/report.md" in shown
+    following = shlex.split(next(line for line in shown.splitlines() if line.startswith("Next: ")))
+    assert following == ["Next:", "limbeck", "export", "runs/a", "--to", "onnx", "--student", "my.py:student"]
+    assert run(*following[2:]) == 0
+    assert run("export", "runs/a") == 2
+    assert "--student my.py:student" in capsys.readouterr().err
     history = [json.loads(line) for line in Path("runs/a/history.jsonl").read_text().splitlines()]
     assert set(history[-1]["weights"].values()) == {3.0, 0.5}
     for to, file in (("onnx", "student.onnx"), ("torch", "student.pt2"), ("safetensors", "student.safetensors")):
@@ -100,6 +50,31 @@ def test_plan_edit_distill_load_export(place, capsys):
         assert Path(f"out-{file}").stat().st_size > 0
     student = limbeck.load("runs/a", student="my.py:student")
     assert student(torch.zeros(1, 1, 8, 8)).shape == (1, 4)
+
+
+def test_a_plan_is_not_overwritten_unless_asked(place, capsys):
+    Path("plan.yaml").write_text("mine")
+    assert run("plan", *PAIR, "--out", "plan.yaml") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert Path("plan.yaml").read_text() == "mine"
+    assert run("plan", *PAIR, "--out", "plan.yaml", "--overwrite") == 0
+    assert yaml.safe_load(Path("plan.yaml").read_text())["version"] == 1
+
+
+def test_a_plan_that_no_longer_fits_is_made_anew_and_the_difference_printed(place, capsys):
+    assert run("plan", *PAIR, "--student-option", "width=6", "--out", "plan.yaml") == 0
+    words = ("--plan", "plan.yaml", "--replan", "--steps", 2, "--lr", 0.01, "--run-dir", "runs/a")
+    assert run("distill", *PAIR, *words) == 0
+    shown = capsys.readouterr().err
+    assert "Re-planned:" in shown
+    assert "- link 2 (6 channels" in shown
+    assert "+ link 2 (3 channels" in shown
+    assert "+ link 2 (3 channels" in Path("runs/a/report.md").read_text()
+
+
+def test_the_version_is_told(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out.strip() == f"limbeck {limbeck.__version__}"
 
 
 def test_a_job_file_says_the_same_as_flags_and_flags_win(place, capsys):
@@ -136,6 +111,7 @@ def test_a_run_of_a_published_architecture_is_loaded_by_name(place, capsys):
         "train=40",
     )
     assert run("distill", *words, "--steps", 1, "--lr", 0.001, "--no-check-teacher", "--run-dir", "runs/a") == 0
+    assert "Next: limbeck export runs/a --to onnx\n" in capsys.readouterr().out
     assert limbeck.load("runs/a")(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
@@ -148,8 +124,24 @@ BAD = {
     "a student on other inputs": (("--student", "my.py:other"), "The student does not run"),
     "a teacher at chance": (("--teacher-weights", "random.safetensors"), "better than chance"),
     "weights of another model": (("--teacher-weights", "other.safetensors"), "must hold exactly the weights"),
-    "a run that is there": (("--run-dir", "runs/there"), "earlier run"),
+    "a run that is there": (("--run-dir", "runs/there"), "earlier run in 'runs/there' is finished"),
     "a plan of other models": (("--plan", "plan.yaml"), "--replan"),
+    "options that are no mapping": (("number.yaml",), "'student_options' input should be a valid dictionary. Found 3"),
+    "an optimizer that wants closures": (("closure.yaml",), "steps on dense gradients. Found 'LBFGS'"),
+    "a device that nobody knows": (("--device", "foo"), "Found 'foo'"),
+    "a precision that nobody knows": (("--precision", "half"), "Found 'half'"),
+    "steps and epochs": (("--epochs", "2"), "Found both: steps=2, epochs=2"),
+    "a recipe that is a number": (("recipe.yaml",), "Found 3"),
+    "an option that is no YAML": (("--student-option", "width=["), "read as YAML"),
+    "a module that is not there": (("--import", "nowhere"), "--import nowhere failed"),
+    "resume without a run": (("--resume", "--run-dir", "runs/none"), "no run to resume in 'runs/none'"),
+    "resume without a folder": (("--resume",), "Give run_dir= (--run-dir)"),
+}
+FILES = {
+    "bad.yaml": "maping: {kind: SameDepth}",
+    "number.yaml": "student_options: 3",
+    "closure.yaml": "training: {optimizer: LBFGS}",
+    "recipe.yaml": "recipe: 3",
 }
 
 
@@ -159,7 +151,8 @@ def test_what_is_wrong_ends_with_code_two_one_sentence_and_no_run_lost(case, pla
     torch.manual_seed(1)
     save_model(conv_net(8), "random.safetensors")
     save_model(conv_net(7), "other.safetensors")
-    Path("bad.yaml").write_text("maping: {kind: SameDepth}\n")
+    for file, content in FILES.items():
+        Path(file).write_text(content)
     there = Path("runs/there")
     there.mkdir(parents=True)
     (there / "run.json").write_text('{"state": "finished"}')

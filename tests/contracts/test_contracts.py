@@ -1,9 +1,10 @@
 """Every class of every family keeps the family's promises."""
 
 import pytest
-from catalogue import PROJECTED, TARGETED, built, classes, named, one_test_per_check
+from catalogue import PROJECTED, TARGETED, built, classes, named, one_test_per_check, target_of
 from known_failures import KNOWN_FAILURES
 
+import limbeck.associations
 import limbeck.balancers
 import limbeck.losses
 import limbeck.mapping
@@ -40,7 +41,7 @@ def test_projector_keeps_its_contract(cls, link):
 
 @pytest.mark.parametrize(("cls", "link"), TARGETS, ids=named(TARGETS))
 def test_target_keeps_its_contract(cls, link):
-    testing.check_target(cls.for_link(link), link)
+    testing.check_target(target_of(cls, link), link)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,11 @@ def test_schedule_keeps_its_contract(schedule, check):
 )
 def test_similarity_keeps_its_contract(make, check):
     testing.run([check], make)
+
+
+@pytest.mark.parametrize("cls", classes(limbeck.associations))
+def test_association_keeps_its_contract(cls):
+    testing.check_association(cls)
 
 
 @pytest.mark.parametrize("mapper", MAPPERS, ids=repr)
@@ -87,6 +93,7 @@ def test_every_projector_and_target_is_tried_on_some_link():
 @pytest.mark.parametrize(
     "family",
     [
+        limbeck.associations,
         limbeck.losses,
         limbeck.outputs,
         limbeck.projectors,
@@ -126,7 +133,7 @@ def test_projector_compiles_as_one_graph(cls, link):
 @pytest.mark.compiled
 @pytest.mark.parametrize(("cls", "link"), TARGETS, ids=named(TARGETS))
 def test_target_compiles_as_one_graph(cls, link):
-    testing.check_target_compiles(cls.for_link(link), link)
+    testing.check_target_compiles(target_of(cls, link), link)
 
 
 def test_known_failures_name_checks_that_exist():

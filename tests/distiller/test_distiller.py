@@ -10,11 +10,14 @@ from torch import nn
 
 from limbeck.balancers import Fixed, TapNorm
 from limbeck.batch import Batch
+from limbeck.capture import Captured
+from limbeck.context import Context
 from limbeck.distiller import Distiller, Term
-from limbeck.errors import DataError
+from limbeck.distiller.tap_norms import measure
+from limbeck.errors import DataError, ModelError, SiteError
 from limbeck.links import FeatureSpec, Link
-from limbeck.losses import MSE
-from limbeck.outputs import CrossEntropy, SoftLabels
+from limbeck.losses import CKA, MSE
+from limbeck.outputs import DIST, CrossEntropy, SoftLabels
 from limbeck.projectors import Linear
 from limbeck.schedules import FeaturesFirst
 from limbeck.targets import Standardise
@@ -53,14 +56,13 @@ def test_the_loss_is_the_weighted_sum_written_out_by_hand():
         out = distiller(given, source(given))
     # Written out with plain torch: 10 * MSE(W s + b, t) + 0.5 * CE + 0.5 * 16 * KL(teacher/4 || student/4).
     s, t = student[1](student[0](given.inputs)), teacher[1](teacher[0](given.inputs))
-    projected = distiller.terms[0].projector.weight if hasattr(distiller.terms[0].projector, "weight") else None
-    hint = (distiller.terms[0].projector(distiller.read_student(given).features["1"]).x.squeeze(1) - t).square().mean()
+    linear = distiller.terms[0].projector.map
+    hint = (s @ linear.weight.T + linear.bias - t).square().mean()
     logits, theirs = student[2](s), teacher[2](t)
     entropy = nn.functional.cross_entropy(logits, given.targets)
     soft = 16 * nn.functional.kl_div((logits / 4).log_softmax(-1), (theirs / 4).softmax(-1), reduction="batchmean")
     torch.testing.assert_close(out.loss, 10 * hint + 0.5 * entropy + 0.5 * soft)
     assert out.weights.tolist() == [10.0, 0.5, 0.5]
-    assert projected is None or projected.requires_grad
 
 
 def test_gradients_reach_student_and_projector_and_never_the_teacher():
@@ -122,6 +124,13 @@ def test_a_balancer_of_other_groups_is_refused_with_the_right_call():
         make(networks()[0], balancer=Fixed(["output"]))
 
 
+def test_the_smallest_batch_is_that_of_the_loss_that_needs_most():
+    student, _ = networks()
+    outputs = [CrossEntropy(), DIST()]
+    distiller = Distiller(student, outputs=outputs, balancer=Fixed(["output", "output"], output=1.0))
+    assert distiller.minimum_batch == 2
+
+
 def test_a_forgotten_step_is_said():
     student, teacher = networks()
     distiller = make(student, schedule=FeaturesFirst(), total_steps=10)
@@ -133,29 +142,138 @@ def test_a_forgotten_step_is_said():
     assert [str(each.message) for each in caught if "distiller.step()" in str(each.message)]
 
 
+def measured(distiller, given, captured):
+    distiller(given, captured)
+    return distiller._last[1]
+
+
 def test_norms_at_the_tap_are_those_of_plain_autograd():
     student, teacher = networks()
     distiller = make(student, balancer=TapNorm(["feature", "output", "output"], shares=[1.0, 0.5, 0.5]))
     given = batch()
     with Teacher(teacher, distiller.teacher_sites) as source:
         captured = source(given)
-        distiller(given, captured).loss.backward()
-    assert distiller._last is not None
-    norms = distiller._last[1]
+        norms = measured(distiller, given, captured)
     # The same gradients by hand, at a leaf put in the tap's place.
     tap = student[1](student[0](given.inputs)).detach().requires_grad_()
-    logits = student[2](tap)
-    soft = SoftLabels(temperature=4.0)
-    theirs = captured.output
-    from limbeck.context import Context
-
-    outputs = 0.5 * CrossEntropy()(Context(targets=given.targets, student_output=logits)) + 0.5 * soft(
-        Context(targets=given.targets, student_output=logits, teacher_output=theirs)
-    )
+    context = Context(targets=given.targets, student_output=student[2](tap), teacher_output=captured.output)
+    outputs = 0.5 * CrossEntropy()(context) + 0.5 * SoftLabels(temperature=4.0)(context)
     (pull,) = torch.autograd.grad(outputs, tap)
-    torch.testing.assert_close(norms.output[0], pull.norm())
-    assert torch.isfinite(norms.feature[0])
-    assert torch.isnan(norms.feature[1:]).all()
+    linear = distiller.terms[0].projector.map
+    missed = tap @ linear.weight.T + linear.bias - captured.raw["1"]
+    own = 2 / missed.numel() * missed @ linear.weight  # the derivative of the mean square
+    nan = torch.full((2,), torch.nan)
+    cosine = (own * pull).sum() / (own.norm() * pull.norm())
+    for found, expected in zip(norms, (own.norm(), pull.norm(), cosine), strict=True):
+        torch.testing.assert_close(found, torch.cat([expected.reshape(1), nan]), equal_nan=True)
+
+
+@pytest.mark.parametrize("site", [nn.ReLU(inplace=True), nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten())])
+def test_a_tap_that_is_overwritten_is_measured_as_one_that_is_not(site):
+    found = []
+    for activation in (nn.ReLU(inplace=True), nn.ReLU()):
+        torch.manual_seed(0)
+        student = nn.Sequential(nn.Linear(6, 4), copy.deepcopy(site), activation, nn.Linear(4, 3))
+        distiller = make(student, balancer=TapNorm(["feature", "output", "output"]))
+        with Teacher(networks()[1], distiller.teacher_sites) as source:
+            found.append(torch.stack([*measured(distiller, batch(), source(batch()))])[:, 0])
+    assert torch.isfinite(found[0]).all()
+    torch.testing.assert_close(*found)
+
+
+def test_a_term_on_frozen_layers_is_said_and_leaves_the_other_terms_measured():
+    student, teacher = networks()
+    student[0].requires_grad_(False)
+    student = nn.Sequential(*student[:2], nn.Linear(4, 4), *student[2:])
+    links = [LINK, Link(FeatureSpec("2", "BC", 4), FeatureSpec("1", "BC", 8))]
+    terms = [Term(link, loss=MSE(), projector=Linear.for_link(link)) for link in links]
+    balancer = TapNorm(["feature", "feature", "output"])
+    distiller = Distiller(student, terms=terms, outputs=[CrossEntropy()], balancer=balancer)
+    with Teacher(teacher, distiller.teacher_sites) as source, pytest.warns(UserWarning, match=r"\['1'\].*frozen"):
+        norms = measured(distiller, batch(), source(batch()))
+    assert torch.isfinite(norms.feature).tolist() == [False, True, False]
+    distiller.step()
+    assert balancer.count.tolist() == [0, 1, 0]
+
+
+def test_gradients_too_small_for_half_precision_are_measured():
+    tap = torch.ones(4, dtype=torch.float16, requires_grad=True)
+    small = 2.0**-26  # below the smallest number of float16, 2 ** -24
+    losses = [tap.float().sum() * small, tap.float().sum() * small * 2]
+    norms = measure(losses, taps_of(fc=tap), ["fc"], torch.ones(2))
+    assert [each[0].item() for each in norms] == [2 * small, 4 * small, 1.0]  # four alike: twice one of them
+
+
+def taps_of(**sites):
+    graph = {name: torch.autograd.graph.get_gradient_edge(each) for name, each in sites.items() if each.requires_grad}
+    return Captured(None, {}, sites, graph)
+
+
+def test_a_term_that_did_not_read_its_site_is_not_measured_this_time():
+    # As where an association draws links: the term is a number of other sites, or of none that needs gradients.
+    read, left = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    output = (read + left).sum()
+    for losses in ([read.sum(), read.sum(), output], [read.sum(), torch.ones(()), output]):
+        norms = measure(losses, taps_of(read=read, left=left), ["read", "left"], torch.ones(3))
+        assert torch.isfinite(norms.feature).tolist() == [True, False, False]
+        assert torch.isfinite(norms.output).tolist() == [True, False, False]
+
+
+def test_where_all_is_frozen_nothing_is_measured():
+    with pytest.warns(UserWarning, match="frozen"):
+        norms = measure([torch.ones(()), torch.ones(())], taps_of(fc=torch.ones(2)), ["fc"], torch.ones(2))
+    assert all(each.isnan().all() for each in norms)
+
+
+class TwoAnswers(nn.Module):
+    """Its answer does not come of all that it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused, self.head = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        self.unused(x)
+        return self.head(self.used(x))
+
+
+def test_a_site_that_the_outputs_do_not_depend_on_is_refused_with_what_to_do():
+    link = Link(FeatureSpec("unused", "BC", 4), FeatureSpec("1", "BC", 8))
+    term = Term(link, loss=MSE(), projector=Linear.for_link(link))
+    distiller = Distiller(TwoAnswers(), terms=[term], outputs=[CrossEntropy()], balancer=TapNorm(["feature", "output"]))
+    with (
+        Teacher(networks()[1], distiller.teacher_sites) as source,
+        pytest.raises(SiteError, match=r"output losses to the student's 'unused'.*Fixed"),
+    ):
+        distiller(batch(), source(batch()))
+
+
+@pytest.mark.compiled
+def test_a_compiled_student_is_refused_with_what_to_do():
+    student, teacher = networks()
+    compiled = torch.compile(student, backend="eager")
+    distiller = make(compiled, balancer=TapNorm(["feature", "output", "output"]))
+    with (
+        Teacher(teacher, distiller.teacher_sites) as source,
+        pytest.raises(ModelError, match=r"before torch\.compile"),
+    ):
+        distiller(batch(), source(batch()))
+    torch._dynamo.reset()
+
+
+def test_losses_that_share_their_sites_or_their_class_keep_apart_in_name():
+    student, _ = networks()
+    terms = [Term(LINK, loss=loss, projector=Linear.for_link(LINK)) for loss in (MSE(), CKA(), MSE())]
+    outputs = [CrossEntropy(), SoftLabels(temperature=2.0), SoftLabels(temperature=4.0)]
+    balancer = Fixed(["feature"] * 3 + ["output"] * 3)
+    assert Distiller(student, terms=terms, outputs=outputs, balancer=balancer).names == (
+        "1 <- 1: MSE()",
+        "1 <- 1: CKA()",
+        "1 <- 1: MSE() #2",
+        "CrossEntropy",
+        "SoftLabels(temperature=2.0)",
+        "SoftLabels(temperature=4.0)",
+    )
 
 
 def test_equal_force_after_the_first_measurement():

@@ -175,3 +175,85 @@ def test_two_processes_stay_in_step(recipe, tmp_path):
     assert first == second
     assert first.endswith(" 64")
     assert (tmp_path / "run" / "report.md").exists()
+
+
+TOGETHER = """
+    import os, signal
+    import torch
+    torch.set_num_threads(1)
+    import torch.distributed as dist
+    from pathlib import Path
+    import limbeck
+    from limbeck.errors import RunError
+    from limbeck.training import Diverged, Interrupted
+    from limbeck.training import trainer as training
+    from tests.toys import loader, pair
+    folder = Path({folder!r})
+    rank = int(os.environ["RANK"])
+    said = []
+
+    step = training.Trainer._step
+    drawn = []
+
+    def distill(run, act=None, **options):
+        # The second process does something at its fifth step.
+        count = 0
+
+        def acting(self, prepared, batch):
+            nonlocal count
+            count += 1
+            drawn.append(torch.rand(1))
+            return step(self, prepared, act(batch) if act and rank == 1 and count == 5 else batch)
+
+        training.Trainer._step = acting
+        return limbeck.distill(*pair(), loader(128), validation=loader(64, seed=5), steps=12, lr=0.02, device="cpu",
+                               check_teacher=False, progress=False, run_dir=folder / run, **options)
+
+    def expect(error, run, act=None, **options):
+        try:
+            distill(run, act, **options)
+        except error as found:
+            said.append(str(found))
+            return
+        raise SystemExit(f"no {{error.__name__}}")
+
+    # Only the second process is interrupted: both stop at the same step, with one checkpoint, and go on together.
+    expect(Interrupted, "stopped", lambda batch: os.kill(os.getpid(), signal.SIGINT) or batch)
+    assert (folder / "stopped" / "checkpoint" / "state.json").is_file()
+    report = distill("stopped", resume=True)
+    assert report.history.rows[-1]["step"] == 12 or rank == 1
+
+    # A folder that is taken: both fail with the same words.
+    expect(RunError, "stopped")
+
+    # The clock of the second process alone says that checkpoints are due.
+    if rank == 1:
+        training.Trainer.__init__.__kwdefaults__["save_every"] = 0.0
+    drawn.clear()
+    distill("clock")
+
+    # What is drawn while training differs from process to process.
+    mine = torch.cat(drawn)
+    both = [torch.zeros_like(mine) for _ in range(2)]
+    dist.all_gather(both, mine)
+    assert not (both[0] == both[1]).any()
+
+    # A loss that is infinite in one process only.
+    expect(Diverged, "spoilt", lambda batch: batch._replace(inputs=batch.inputs * float("nan")))
+
+    (folder / f"rank{{rank}}").write_text("\\n".join(said))
+    dist.barrier()
+    os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_what_one_process_meets_all_processes_do(tmp_path):
+    launch(TOGETHER.format(folder=str(tmp_path)))
+    first, second = ((tmp_path / f"rank{rank}").read_text().splitlines() for rank in range(2))
+    assert [line.split(".")[0] for line in first[:2]] == [line.split(".")[0] for line in second[:2]]
+    assert "step 5 of 12" in first[0]
+    assert first[1] == second[1]
+    assert "earlier run" in first[1] or "finished" in first[1]
+    assert "another process" in first[2]
+    assert "nan" in second[2]

@@ -1,4 +1,8 @@
-"""With each feature loss a student comes closer to its teacher than without: a loss that is right but useless fails."""
+"""With each feature loss a student comes closer to its teacher than without: a loss that is right but useless fails.
+
+Closeness is how much of the teacher's pooled feature a linear map predicts from the student's, on samples that were not
+trained on. The map is fitted after training, so that no loss computes what it is measured by.
+"""
 
 import copy
 
@@ -8,18 +12,42 @@ import torch.nn.functional as F
 from torch import nn
 
 import limbeck.losses
+from limbeck.context import Context, Heads
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link, Match
+from limbeck.losses.family import FeatureLoss, InformedLoss
 from limbeck.projectors import Linear
-from limbeck.similarity import MinibatchCKA
+from limbeck.similarity import RidgePredictability
 from limbeck.targets import Standardise
 
-STEPS, BATCH = 200, 64
+SEEDS = (0, 1, 2)
+STEPS, BATCH, SAMPLES = 120, 32, 1024
 # Weights of the papers where they have one, else that of the default recipe.
-WEIGHTS = {"AttentionTransfer": 1000.0, "SimilarityPreserving": 3000.0}
+WEIGHTS = {
+    "ActivationBoundaries": 0.03,
+    "AttentionTransfer": 1000.0,
+    "CRD": 0.8,
+    "ICKD": 2.5,
+    "LogCorrelation": 1.0,
+    "LogSum": 1.0,
+    "MGD": 0.1,
+    "NST": 50.0,
+    "OFD": 0.03,
+    "PKT": 30000.0,
+    "RKDAngle": 50.0,
+    "RKDDistance": 25.0,
+    "SimilarityPreserving": 3000.0,
+    "VID": 1.0,
+    "WKDF": 0.08,
+}
 DEFAULT_WEIGHT = 10.0
+OPTIONS = {
+    "AttentionScores": {"heads": 1, "parts": 2},
+    "CRD": {"samples": SAMPLES, "negatives": 128, "embedding": 16},
+    "MiniLMRelations": {"heads": 2},
+}
 TEACHER = FeatureSpec("teacher", "BNC", 8, 6, (6,))
-STUDENT = FeatureSpec("student", "BNC", 5, 6, (6,))
+STUDENT = FeatureSpec("student", "BNC", 6, 6, (6,))
 
 
 class Net(nn.Module):
@@ -32,30 +60,63 @@ class Net(nn.Module):
         self.spec = spec
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Feature]:
-        raw = self.body(x).unflatten(1, (self.spec.positions, -1)).relu()
-        return self.head(raw.mean(1)), self.spec.canonical(raw)
+        raw = self.body(x).unflatten(1, (self.spec.positions, -1))
+        return self.head(raw.relu().mean(1)), self.spec.canonical(raw)
 
 
-def batches(count: int, seed: int):
-    """Random inputs; the label asks for one of their 24 numbers, while the teacher's feature holds them all."""
+def inputs(seed: int) -> torch.Tensor:
+    """The label asks for the first of the 24 numbers, while the teacher's feature holds them all."""
     generator = torch.Generator(device=torch.get_default_device()).manual_seed(seed)
-    for _ in range(count):
-        x = torch.randn(BATCH, 24, generator=generator)
-        yield x, (x[:, 0] > 0).long()
+    return torch.randn(SAMPLES, 24, generator=generator)
 
 
-@pytest.fixture(scope="module")
-def pair() -> tuple[Net, Net]:
-    torch.manual_seed(0)
-    return Net(48, TEACHER).requires_grad_(False), Net(32, STUDENT)
+def pair(seed: int) -> tuple[Net, Net]:
+    torch.manual_seed(seed)
+    teacher, student = Net(48, TEACHER).requires_grad_(False), Net(32, STUDENT)
+    teacher.body[-1].weight *= 4  # values of about 1, as behind a norm
+    return teacher, student
 
 
-def trained(student: Net, feature_loss, extra=()) -> Net:
+class Taught(nn.Module):
+    """A feature loss with what stands before it, built for a student that is about to be trained."""
+
+    def __init__(self, name: str, student: Net, teacher: Net) -> None:
+        super().__init__()
+        cls = getattr(limbeck.losses, name)
+        link = Link(STUDENT, TEACHER)
+        self.teacher, self.weight = teacher, WEIGHTS.get(name, DEFAULT_WEIGHT)
+        self.projector, self.target = nn.Identity(), nn.Identity()
+        if Match.CHANNELS in cls.needs:
+            self.projector, link = Linear.for_link(link), Link(TEACHER, TEACHER)
+            if not cls.needs_raw_target:
+                self.target = Standardise(TEACHER.channels)
+                self.target.fit([teacher(inputs(seed=3))[1]])
+        options = OPTIONS.get(name, {})
+        parametric = cls.for_link.__func__ is not FeatureLoss.for_link.__func__
+        heads = Heads(student.head, teacher.head)
+        self.loss = cls.for_link(link, heads, **options) if parametric else cls(**options)
+
+    def forward(self, feature: Feature, x: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        given = self.projector(feature), self.target(self.teacher(x)[1])
+        if isinstance(self.loss, InformedLoss):
+            given = *given, Context(keys=torch.stack([numbers, torch.zeros_like(numbers)], 1), targets=numbers % 2)
+        return self.weight * self.loss(*given)
+
+
+def trained(student: Net, teacher: Net, name: str | None) -> Net:
     student = copy.deepcopy(student)
-    optimizer = torch.optim.Adam([*student.parameters(), *extra], lr=5e-3)
-    for x, labels in batches(STEPS, seed=1):
+    taught = None if name is None else Taught(name, student, teacher)
+    extra = [] if taught is None else [each for each in taught.parameters() if each.requires_grad]
+    parameters = dict.fromkeys([*student.parameters(), *extra])  # a loss may hold the student's head
+    optimizer = torch.optim.Adam(parameters, lr=5e-3)
+    data = inputs(seed=1)
+    for step in range(STEPS):
+        numbers = torch.arange(step * BATCH, (step + 1) * BATCH) % SAMPLES
+        x = data[numbers]
         logits, feature = student(x)
-        loss = F.cross_entropy(logits, labels) + feature_loss(feature, x)
+        loss = F.cross_entropy(logits, (x[:, 0] > 0).long())
+        if taught is not None:
+            loss = loss + taught(feature, x, numbers)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -64,31 +125,20 @@ def trained(student: Net, feature_loss, extra=()) -> Net:
 
 @torch.no_grad()
 def closeness(student: Net, teacher: Net) -> float:
-    similarity = MinibatchCKA()
-    for x, _ in batches(8, seed=2):
-        similarity.update({"s": student(x)[1]}, {"t": teacher(x)[1]})
-    return similarity.compute().item()
+    measure, x = RidgePredictability(), inputs(seed=2)
+    measure.update({"s": student(x)[1]}, {"t": teacher(x)[1]})
+    return measure.compute().item()
 
 
 @pytest.fixture(scope="module")
-def without(pair) -> float:
-    teacher, student = pair
-    return closeness(trained(student, lambda *_: 0.0), teacher)
+def untaught() -> list[float]:
+    return [closeness(trained(student, teacher, None), teacher) for teacher, student in map(pair, SEEDS)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [each for each in limbeck.losses.__all__ if each != "FeatureLoss"])
-def test_student_comes_closer_to_the_teacher_with_the_loss(name, pair, without):
-    teacher, student = pair
-    loss, weight = getattr(limbeck.losses, name)(), WEIGHTS.get(name, DEFAULT_WEIGHT)
-    projector, target = nn.Identity(), nn.Identity()
-    if Match.CHANNELS in loss.needs:
-        projector, target = Linear.for_link(Link(STUDENT, TEACHER)), Standardise(TEACHER.channels)
-        target.fit([teacher(x)[1] for x, _ in batches(8, seed=3)])
-
-    def feature_loss(feature: Feature, x: torch.Tensor) -> torch.Tensor:
-        return weight * loss(projector(feature), target(teacher(x)[1]))
-
-    taught = closeness(trained(student, feature_loss, projector.parameters()), teacher)
-    # Without a feature loss the CKA is about 0.13, with the weakest of these 0.65: the line is drawn between them.
-    assert taught > without + 0.25
+def test_student_comes_closer_to_the_teacher_with_the_loss(name, untaught):
+    taught = [closeness(trained(student, teacher, name), teacher) for teacher, student in map(pair, SEEDS)]
+    gains = [with_it - without for with_it, without in zip(taught, untaught, strict=True)]
+    # Without a feature loss it is below 0.1; the weakest of these adds 0.16, the median 0.65.
+    assert min(gains) > 0.1

@@ -4,7 +4,8 @@ import torch
 
 from limbeck.context import Context
 from limbeck.errors import RecipeError, ShapeMismatch
-from limbeck.outputs import StandardisedLogits
+from limbeck.outputs import DIST, DKD, CrossEntropy, SoftLabels, StandardisedLogits
+from limbeck.testing import check_output
 
 
 def test_value_by_numpy():
@@ -46,3 +47,39 @@ def test_few_classes_are_refused_and_soft_labels_named(classes):
 def test_negative_temperature_is_refused():
     with pytest.raises(RecipeError, match="-1"):
         StandardisedLogits(temperature=-1.0)
+
+
+@pytest.mark.parametrize("loss", [DKD(temperature=2.0), DIST(), SoftLabels(temperature=1.0)], ids=repr)
+def test_loss_inside_is_that_of_the_standardised_logits(loss):
+    student, teacher, labels = torch.randn(6, 7), 4 * torch.randn(6, 7) + 2, torch.randint(0, 7, (6,))
+    # The paper's standardisation, as torch computes it.
+    z = [(each - each.mean(1, keepdim=True)) / each.std(1, keepdim=True) for each in (student, teacher)]
+    expected = loss(Context(labels, student_output=z[0], teacher_output=z[1])).item()
+    found = StandardisedLogits(loss=loss)(Context(labels, student_output=student, teacher_output=teacher))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_needs_of_the_loss_inside_are_its_own():
+    loss = StandardisedLogits(loss=DKD())
+    assert loss.requires == {"targets", "teacher_output"}
+    assert StandardisedLogits(loss=DIST()).minimum_batch == 2
+    check_output(loss)
+    check_output(StandardisedLogits(loss=DIST()))
+
+
+def test_classes_of_pixels_are_standardised_in_the_second_axis():
+    student, teacher = torch.randn(2, 6, 3, 4), torch.randn(2, 6, 3, 4)
+    rows = [each.movedim(1, -1).reshape(-1, 6) for each in (student, teacher)]
+    expected = StandardisedLogits()(Context(student_output=rows[0], teacher_output=rows[1])).item()
+    found = StandardisedLogits()(Context(student_output=student, teacher_output=teacher)).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_that_knows_no_teacher_is_refused():
+    with pytest.raises(RecipeError, match="compares with the teacher.*CrossEntropy"):
+        StandardisedLogits(loss=CrossEntropy())
+
+
+def test_temperature_beside_a_loss_is_refused():
+    with pytest.raises(RecipeError, match="either a loss or a temperature"):
+        StandardisedLogits(loss=DKD(), temperature=2.0)

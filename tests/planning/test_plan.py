@@ -13,14 +13,16 @@ from limbeck.errors import DataError, LimbeckError, ModelError, PlanMismatch, Re
 from limbeck.links import FeatureSpec, Link
 from limbeck.planning import Pair, Plan, build, check_plan, diff_plans
 from limbeck.planning.fitting import choose
+from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe import Part, Recipe, shipped_recipes
 from limbeck.recipe.recipe import SHIPPED
+from limbeck.teachers import Teacher
 from tests.toys import conv_net, images, loader, pair
 
 
 def look(teacher=None, student=None, data=None):
     teacher, student = (teacher, student) if teacher is not None else pair()
-    return Pair.look(teacher, student, loader() if data is None else data, ())
+    return Pair.look(teacher, student, loader() if data is None else data, hold=False)
 
 
 def test_everything_automatic_is_a_choice_with_a_reason():
@@ -148,6 +150,40 @@ def test_a_changed_architecture_is_named_and_replanning_offered():
     shorter = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     with pytest.raises(PlanMismatch, match=r"does not fit the student.*no module.*replan=True"):
         check_plan(plan, shorter, teacher, batch)
+
+
+@pytest.mark.parametrize("sites", [("12", "13:input"), ("6", "7:input"), ("7:input",), ("11",), ("10@0",)])
+def test_a_plan_may_name_any_site_by_any_of_its_names(sites):
+    teacher, student = pair()
+    plan = look(teacher, student).plan(Recipe.load("auto"))
+    terms = tuple(TermPlan(student=site, teacher="2", loss=Part(kind="CKA")) for site in sites)
+    batch = adapt_batch(next(iter(loader())))
+    checked = check_plan(plan.model_copy(update={"terms": terms}), student, teacher, batch)
+    distiller = build(checked, student, total_steps=1)
+    with Teacher(teacher, distiller.teacher_sites) as source:
+        assert torch.isfinite(distiller(batch, source(batch)).loss)
+    distiller.close()
+
+
+def test_layouts_of_sites_that_the_plan_does_not_use_do_not_matter_to_it():
+    teacher, student = pair()
+    plan = look(teacher, student).plan(Recipe.load("penultimate"))
+    batch = adapt_batch(next(iter(loader())))
+    layouts = {"9": "BCHW", plan.terms[0].student: "BC"}
+    assert check_plan(plan, student, teacher, batch, layouts=layouts).student_sites == plan.student_sites
+
+
+def test_the_difference_of_plans_names_shares_targets_and_projectors():
+    plan = look().plan(Recipe.load("auto"))
+    first = plan.terms[0]
+    assert first.projector is not None
+    for change in ({"share": 7.0}, {"targets": ()}, {"projector": None}):
+        changed = plan.model_copy(update={"terms": (first.model_copy(update=change), *plan.terms[1:])})
+        gone, new = diff_plans(plan, changed)
+        assert gone.startswith(f"- link {first.student} (")
+        assert new.startswith(f"+ link {first.student} (")
+        assert gone[1:] != new[1:]
+    assert diff_plans(plan, plan) == []
 
 
 def test_replanning_says_what_changed_and_goes_on():

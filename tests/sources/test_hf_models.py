@@ -141,3 +141,21 @@ def test_loading_shows_no_progress_and_leaves_the_setting_as_it_was(classifier, 
     load_model(f"hf:{classifier[1]}")
     assert logging.is_progress_bar_enabled() == before
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["BertConfig", "pipeline", "BertTokenizer", "logging", "AutoTokenizer", "__doc__"])
+def test_a_name_of_transformers_that_is_no_model_is_refused(classifier, name):
+    file = classifier[1] / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "architectures": [name]}))
+    with pytest.raises(ModelError, match=f"names the architecture '{name}'"):
+        load_model(f"hf:{classifier[1]}", weights="random")
+
+
+def test_an_attention_that_is_code_from_the_hub_is_refused(classifier):
+    file = classifier[1] / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "attn_implementation": "someone/kernel"}))
+    with pytest.raises(ModelError, match="someone/kernel.*code from the hub"):
+        load_model(f"hf:{classifier[1]}", weights="random")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "attn_implementation": None}))
+    with pytest.raises(ModelError, match="someone/kernel.*code from the hub"):
+        load_model(f"hf:{classifier[1]}", weights="random", options={"_attn_implementation": "someone/kernel"})

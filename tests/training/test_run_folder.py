@@ -22,6 +22,45 @@ def test_an_earlier_run_is_never_overwritten(tmp_path):
         RunFolder.create(tmp_path / "run", needed_bytes=1)
 
 
+def test_what_is_said_of_an_earlier_run_depends_on_the_state_it_recorded(tmp_path):
+    run = folder(tmp_path / "run")
+    with pytest.raises(RunError, match="is finished\\. Load its student") as caught:
+        RunFolder.create(run.path, needed_bytes=1)
+    assert "resume" not in str(caught.value)
+    with pytest.raises(RunError, match="nothing to resume"):
+        RunFolder.create(run.path, needed_bytes=1, resume=True)
+    run.describe(state="running")
+    run.save_student(torch.nn.Linear(2, 2))
+    with pytest.raises(RunError, match="not finished.*--resume"):
+        RunFolder.create(run.path, needed_bytes=1)
+    assert not RunFolder.create(run.path, needed_bytes=1, resume=True).finished
+    with pytest.raises(RunError, match="no student yet"):
+        _ = run.student_file
+
+
+def test_there_must_be_a_run_to_resume(tmp_path):
+    with pytest.raises(RunError, match="no run to resume"):
+        RunFolder.create(tmp_path / "run", needed_bytes=1, resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_belong_to_no_run_are_not_overwritten(tmp_path):
+    (tmp_path / "student.safetensors").write_bytes(b"mine")
+    with pytest.raises(RunError, match="folder of its own"):
+        RunFolder.create(tmp_path, needed_bytes=1)
+
+
+@pytest.mark.parametrize("content", ['{"state": ', "[]", "\xff"])
+def test_damaged_files_of_a_run_are_named(tmp_path, content):
+    run = folder(tmp_path / "run")
+    (run.path / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(RunError, match=r"run.json' is damaged"):
+        _ = run.description
+    (run.path / "example.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(RunError, match=r"example.safetensors' is damaged"):
+        run.example_inputs()
+
+
 def test_too_little_disk_is_said_before_anything_is_written(tmp_path):
     with pytest.raises(RunError, match="MB free"):
         RunFolder.create(tmp_path / "run", needed_bytes=10**18)

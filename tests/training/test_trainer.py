@@ -142,10 +142,10 @@ def test_a_killed_training_resumes_from_its_last_whole_checkpoint(tmp_path):
         sys.path.insert(0, {str(Path(__file__).parent.parent.parent)!r})
         from tests.training.test_trainer import *
         teacher, student = pair()
-        distiller = distilling(student, 400)
+        distiller = distilling(student, 120)
         with Teacher(teacher, distiller.teacher_sites) as source:
             path = Path({str(tmp_path / "checkpoint")!r})
-            training = trainer(distiller, source, 400, evaluations=100, checkpoint=path)
+            training = trainer(distiller, source, 120, evaluations=30, checkpoint=path)
             training.fit(loader(), loader(64, seed=5), resume=len(sys.argv) > 1)
         print("finished at", training.history.rows[0]["step"], training.history.rows[-1]["step"])
     """)
@@ -161,7 +161,7 @@ def test_a_killed_training_resumes_from_its_last_whole_checkpoint(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, "resume"], capture_output=True, text=True, check=True)
     first, last = map(int, done.stdout.split()[-2:])
     assert first > 1
-    assert last == 400
+    assert last == 120
 
 
 def test_the_callers_generators_are_given_back():

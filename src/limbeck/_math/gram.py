@@ -58,3 +58,29 @@ def unbiased_hsic(student: Float[Tensor, "B B"], teacher: Float[Tensor, "B B"]) 
     """Dependence of two matrices from :func:`u_centred`; expected value 0 where there is none."""
     n = len(student)
     return (student * teacher).sum() / (n * (n - 3))
+
+
+def distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
+    """Euclidean distance of every sample to every other; two equal samples are 1e-6 apart, so that a gradient exists.
+
+    Example:
+        >>> distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+        tensor([[0., 5.],
+                [5., 0.]])
+    """
+    # Distances do not change when the mean is taken off, and are rounded less.
+    x = centred(x)
+    gram = x @ x.T
+    square = gram.diagonal()
+    apart = (square.unsqueeze(1) + square.unsqueeze(0) - 2 * gram).clamp_min(1e-12).sqrt()
+    return apart.masked_fill(torch.eye(len(x), dtype=torch.bool, device=x.device), 0.0)
+
+
+def unit_frobenius(x: Float[Tensor, "M C"], *, eps: float) -> Float[Tensor, "M C"]:
+    """A matrix of length 1 over all its values; one shorter than ``eps`` is divided by that.
+
+    Example:
+        >>> unit_frobenius(torch.tensor([[3.0], [4.0]]), eps=1e-6).flatten()
+        tensor([0.6000, 0.8000])
+    """
+    return x / torch.linalg.vector_norm(x).clamp_min(eps)

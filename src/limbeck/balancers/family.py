@@ -43,10 +43,12 @@ class Balancer(nn.Module, ABC):
     Attributes:
         measure_every: every how many steps it wants :class:`TapNorms`; 0 for never.
         needs_non_negative: whether it takes logarithms or ratios of the losses.
+        may_leave_out: whether it may give a loss no weight at all.
     """
 
     measure_every: ClassVar[int] = 0
     needs_non_negative: ClassVar[bool] = False
+    may_leave_out: ClassVar[bool] = False
     shares: Tensor
 
     def __init__(self, groups: Sequence[str], /, *, shares: Sequence[float] | None = None) -> None:

@@ -47,11 +47,13 @@ class TapNorm(Balancer):
     at the tap where it is measured and an estimate elsewhere.
 
     State (buffers) moves in :meth:`step` only, and only on measurements that are finite and not zero. Before the first
-    one $r_k = 1$ and $\cos\varphi_k = 0$: the terms share $\rho$, the outputs have weight 1; it stays so without
-    outputs, which leave nothing to compare with.
+    one $r_k = 1$ and $\cos\varphi_k = 0$: the terms share $\rho$, the outputs have weight 1. It stays so without
+    outputs, which leave nothing to compare with, and for a term on frozen layers, which pulls on its projector only;
+    the distiller says so. It refuses a site that the outputs do not depend on, and a compiled student.
 
-    Differs from the paper: at every tap instead of the last layer, an EMA in log space, a relative instead of an
-    absolute $\epsilon$, and the guard, which is one-sided: the outputs never yield.
+    Differs from the paper: at every tap instead of the last layer's weights, measured every 10 steps from the first on
+    instead of at each (a measurement costs a partial backward pass for each term), an EMA in log space, a relative
+    instead of an absolute $\epsilon$, and the guard, which is one-sided: the outputs never yield.
 
     Args:
         groups: ``feature`` or ``output`` for each loss.

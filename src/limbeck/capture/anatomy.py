@@ -49,7 +49,7 @@ class Anatomy:
                 return each
         raise SiteError(
             f"'{site}' is none of the sites found. {nearest(site, [each.site for each in self.specs])} "
-            f"Give sites=['{site}'] to probe it."
+            f"Name the sites with sites=, '{site}' among them, to probe it."
         )
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils.hooks import RemovableHandle
 
 from limbeck.batch import call, tensors, unwrap
 from limbeck.capture.address import Address
@@ -23,19 +24,24 @@ class Captured(NamedTuple):
     Attributes:
         output: exactly what the model returned.
         features: the canonical feature of each site that was given as a spec.
-        raw: the tensor of each site as the model made it; gradients of losses are measured here.
+        raw: a copy of each site's tensor, as it was when the site fired.
+        taps: the place in the autograd graph that each site was read at, where gradients of losses are measured:
+            ``torch.autograd.grad(loss, captured.taps[site])``. Sites that need no gradient have none, nor has any site
+            of a compiled model, whose graph is a single node.
     """
 
     output: Any
     features: Features
     raw: dict[str, Tensor]
+    taps: Mapping[str, GradientEdge] = {}
 
 
 class Capture:
     """Reads named sites of a model during its forward.
 
     Hooks are objects: the model can still be copied, pickled, checkpointed and compiled. They do nothing outside of a
-    call and are gone after :meth:`close`. Where the model overwrites a tensor in place, it overwrites a copy.
+    call and are gone after :meth:`close`. They read and replace nothing: the model goes on with its own tensors, and
+    may overwrite them in place, as what is kept is a copy.
 
     Args:
         model: any module; it is read, never changed.
@@ -58,13 +64,14 @@ class Capture:
         self.specs = {each.site: each for each in sites if isinstance(each, FeatureSpec)}
         self.sites = tuple(dict.fromkeys(each if isinstance(each, str) else each.site for each in sites))
         self._recorder = _Recorder()
-        self._handles = []
-        by_module: dict[tuple[str, bool], list[str]] = {}
+        self._handles: list[RemovableHandle] = []
+        by_module: dict[tuple[str, bool], dict[str, Address]] = {}
         for site in self.sites:
             address = Address.parse(site)
-            by_module.setdefault((address.module, address.reads_input), []).append(site)
-        for (_, reads_input), group in by_module.items():
-            module = Address.parse(group[0]).find(model)
+            by_module.setdefault((address.module, address.reads_input), {})[site] = address
+        # All are found before the first is hooked: a wrong name leaves nothing on the model.
+        found = [(next(iter(group.values())).find(model), group) for group in by_module.values()]
+        for (module, group), (_, reads_input) in zip(found, by_module, strict=True):
             tap = _Tap(group, self._recorder)
             if reads_input:
                 self._handles.append(module.register_forward_pre_hook(tap.before, with_kwargs=True))
@@ -74,22 +81,22 @@ class Capture:
     def __call__(self, inputs: Any, mask: Bool[Tensor, "B N"] | None = None) -> Captured:
         """Run the model on the inputs of a batch and read its sites."""
         recorder = self._recorder
-        recorder.start(careful=(unwrap(self.model).training not in recorder.checked_modes))
+        recorder.active = True
         try:
             output = call(self.model, inputs)
-            raw = recorder.finish(training=unwrap(self.model).training)
+            copies, taps = dict(recorder.copies), dict(recorder.taps)
         finally:
             recorder.stop()
-        missing = [site for site in self.sites if site not in raw]
+        missing = [site for site in self.sites if site not in copies]
         if missing:
             raise SiteError(
                 f"Site '{missing[0]}' gave no tensor in this forward of {type(unwrap(self.model)).__name__}. "
                 "Choose a module that runs (`limbeck inspect MODEL` lists them); if the model was compiled and called "
                 "before, build the Capture first, then compile."
             )
-        raw = {site: raw[site] for site in self.sites}
+        raw = {site: copies[site] for site in self.sites}
         features = {site: spec.canonical(raw[site], mask) for site, spec in self.specs.items()}
-        return Captured(output, features, raw)
+        return Captured(output, features, raw, taps)
 
     def close(self) -> None:
         """Take every hook off the model."""
@@ -105,112 +112,55 @@ class Capture:
 
 
 class _Recorder:
-    """What the taps of one Capture share: whether they act, what they saw, what must be protected."""
+    """What the taps of one Capture share: whether they act, and what they saw in this forward."""
 
     def __init__(self) -> None:
         self.active = False
-        self.careful = True
-        self.seen: dict[str, Tensor] = {}
-        self.watched: dict[str, _Watched] = {}
+        self.copies: dict[str, Tensor] = {}
+        self.taps: dict[str, GradientEdge] = {}
         self.calls: dict[int, int] = {}
-        self.overwritten: set[str] = set()
-        self.aliased: set[str] = set()
-        self.checked_modes: set[bool] = set()
-
-    def start(self, *, careful: bool) -> None:
-        self.active, self.careful = True, careful
-
-    def finish(self, *, training: bool) -> dict[str, Tensor]:
-        # An in-place operation moves the version counter of its tensor. The first forward in each mode protects every
-        # site and learns from the counters which sites need it from then on.
-        if self.watched.keys() == self.seen.keys():
-            for site, each in self.watched.items():
-                if each.handed_on._version != each.handed_on_then:
-                    self.overwritten.add(site)
-                if each.tensor._version != each.then:
-                    self.aliased.add(site)
-                    self.seen[site] = each.copy
-            self.checked_modes.add(training)
-        return dict(self.seen)
 
     def stop(self) -> None:
         self.active = False
-        self.seen.clear()
-        self.watched.clear()
+        self.copies.clear()
+        self.taps.clear()
         self.calls.clear()
 
-    def see(self, site: str, tensor: Tensor) -> Tensor:
-        """Keep a tensor; returns what the model goes on with.
-
-        Where the model overwrites the tensor, it goes on with a copy and overwrites that: the kept one stays as it was
-        made, and stays on the way from the inputs to the output, so that gradients can be measured at it. If the model
-        holds the same tensor under another name and overwrites it there, only a copy can be kept.
-        """
-        if site in self.aliased:
-            self.seen[site] = tensor.clone()
-            return tensor
-        self.seen[site] = tensor
-        if not self.careful and site not in self.overwritten:
-            return tensor
-        handed_on = tensor.clone()
-        # Inside of a compiled graph and of inference mode there are no version counters: every site stays protected.
-        if self.careful and not torch.compiler.is_compiling() and not tensor.is_inference():
-            self.watched[site] = _Watched(tensor, tensor._version, handed_on, handed_on._version, tensor.clone())
-        return handed_on
+    def see(self, site: str, tensor: Tensor) -> None:
+        """Keep what a tensor is now, and its place in the graph now: the model may overwrite it at any time."""
+        self.copies[site] = tensor.clone()
+        if tensor.requires_grad and not torch.compiler.is_compiling():
+            self.taps[site] = get_gradient_edge(_owner(tensor))
 
 
-class _Watched(NamedTuple):
-    """A tensor whose overwriting is to be noticed, the copy that the model goes on with, and a third for the worst."""
+def _owner(tensor: Tensor) -> Tensor:
+    """The tensor whose memory a view shows, if it shows all of it; else the tensor itself.
 
-    tensor: Tensor
-    then: int
-    handed_on: Tensor
-    handed_on_then: int
-    copy: Tensor
+    Overwriting a view in place takes the view out of the graph, and leaves its base on the way to the output.
+    """
+    base = tensor._base
+    return tensor if base is None or not base.requires_grad or base.numel() != tensor.numel() else base
 
 
 class _Tap:
     """The hook on one module; serves every site that reads it."""
 
-    def __init__(self, sites: Sequence[str], recorder: _Recorder) -> None:
-        self.sites = [(site, Address.parse(site)) for site in sites]
+    def __init__(self, sites: Mapping[str, Address], recorder: _Recorder) -> None:
+        self.sites = sites
         self.recorder = recorder
 
-    def after(self, _module: nn.Module, _args: Any, output: Any) -> Any:
-        return self._read(output) if self.recorder.active else None
+    def after(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        if self.recorder.active:
+            self._read(output)
 
-    def before(self, _module: nn.Module, args: Any, kwargs: Any) -> Any:
-        if not self.recorder.active:
-            return None
-        changed = self._read((args, kwargs))
-        return changed if changed is None else (changed[0], changed[1])
+    def before(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
+        if self.recorder.active:
+            self._read((args, kwargs))
 
-    def _read(self, value: Any) -> Any:
-        """Keep the tensors that are asked for; returns the value with what the model goes on with, or ``None``."""
+    def _read(self, value: Any) -> None:
         count = self.recorder.calls.get(id(self), 0)
         self.recorder.calls[id(self)] = count + 1
         found = tensors(value)
-        changed = False
-        for site, address in self.sites:
+        for site, address in self.sites.items():
             if address.call in {None, count} and address.item < len(found):
-                handed_on = self.recorder.see(site, found[address.item])
-                changed = changed or handed_on is not found[address.item]
-                found[address.item] = handed_on
-        return _with_tensors(value, iter(found)) if changed else None
-
-
-def _with_tensors(value: Any, replacements: Iterator[Tensor]) -> Any:
-    """A nested value with its tensors replaced, in the order of :func:`limbeck.batch.tensors`."""
-    if isinstance(value, Tensor):
-        return next(replacements)
-    if type(value) is dict:
-        return {name: _with_tensors(each, replacements) for name, each in value.items()}
-    if isinstance(value, Mapping):
-        replaced = copy.copy(value)
-        for name, each in value.items():
-            cast(dict[Any, Any], replaced)[name] = _with_tensors(each, replacements)
-        return replaced
-    if isinstance(value, tuple | list):
-        items = [_with_tensors(each, replacements) for each in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
+                self.recorder.see(site, found[address.item])

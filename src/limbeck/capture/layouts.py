@@ -138,7 +138,7 @@ def check_statements(layouts: Mapping[str, str], known: Sequence[str]) -> None:
         if site not in known:
             raise LayoutError(
                 f"layouts= names '{site}', which is none of the sites ({', '.join(map(repr, known))}). "
-                f"Correct the name, or add it with sites=[..., '{site}']."
+                f"Correct the name, or name the sites with sites=, '{site}' among them."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -43,7 +44,7 @@ def probe(
         batch: one batch of the data; only its first samples are used.
         layouts: axes of sites that cannot be inferred, such as ``{"encoder": "BNC"}``; they override inference.
         output: reads the logits in what the model returns; :func:`limbeck.batch.read_logits` if not given.
-        sites: look at these sites only, instead of proposing some.
+        sites: look at these sites only, instead of proposing some; ``*`` stands for one part of a name (``blocks.*``).
 
     Raises:
         ModelError: if the model does not run on the batch, or returns no tensor.
@@ -65,14 +66,14 @@ def probe(
         if not chosen.places:
             raise SiteError(
                 f"{type(model).__name__} needs at least one module between its input and its output. Found none that "
-                "runs on every sample. Name the sites: sites=['encoder', ...]."
+                "runs on every sample. Name the sites with sites=, or take the network apart into modules."
             )
         check_statements(stated, [each.site for each in chosen.places])
         known = {each.site: look.views.layout(each, stated.get(each.site)) for each in chosen.places}
         disorder = _without_false_grids(look, known)
         trunk = chosen.trunk if sites is not None else without_side_blocks(chosen.trunk, known)
         read = _positions_read(look, [*trunk, *chosen.ending], known)
-        specs = to_specs(trunk, chosen.last, known, read, padded=batch.mask is not None)
+        specs = to_specs(trunk, chosen.last, known, read, padded=batch.mask is not None, named=sites is not None)
     return Anatomy(
         specs=tuple(specs),
         head=None if look.head.call is None else look.head.call.name,
@@ -138,9 +139,24 @@ def _proposed(look: _Look, stated: Mapping[str, str]) -> _Chosen:
 
 def _asked(look: _Look, model: nn.Module, sites: Iterable[str]) -> _Chosen:
     """The sites that the user names, in order of execution."""
-    places = sorted((_named(model, site, look.views.main) for site in dict.fromkeys(sites)), key=lambda e: e.moment)
+    trace = look.views.main
+    names = dict.fromkeys(name for site in sites for name in (_matching(site, trace) if "*" in site else [site]))
+    places = sorted((_named(model, name, trace) for name in names), key=lambda each: each.moment)
     last = next((each for each in places if look.last is not None and each.site == look.last.site), None)
     return _Chosen([each for each in places if each is not last], last, [])
+
+
+def _matching(pattern: str, trace: Trace) -> list[str]:
+    """The sites whose module's name fits a pattern, among the modules that ran and returned a tensor."""
+    module, *rest = re.split("(?=[:@[])", pattern, maxsplit=1)
+    fits = re.compile(re.escape(module).replace(r"\*", "[^.]+")).fullmatch
+    found = dict.fromkeys(each.name for each in trace.calls if each.outputs and fits(each.name))
+    if not found:
+        raise SiteError(
+            f"A pattern of sites needs modules that fit it. Found none for '{pattern}' among those that run. Write one "
+            "'*' for each part of the name, as in 'blocks.*' (`limbeck inspect MODEL` lists the sites)."
+        )
+    return ["".join((name, *rest)) for name in found]
 
 
 def _named(model: nn.Module, site: str, trace: Trace) -> Place:

@@ -17,15 +17,17 @@ def to_specs(
     read: Mapping[str, int | None],
     *,
     padded: bool,
+    named: bool = False,
 ) -> list[FeatureSpec]:
     """The specs of a trunk and of the penultimate representation behind it.
 
     Args:
         trunk: sites in order of execution.
-        last: the penultimate representation; a site of the trunk that is the same tensor is left out.
+        last: the penultimate representation; a site of the trunk that is the same tensor is left out, unless ``named``.
         layouts: the axes of every site.
         read: the position that the head reads, of every site.
         padded: whether the batch came with a mask of valid positions.
+        named: whether the user asked for just these sites, each of which then gets its spec.
     """
     groups = grouped(trunk)
     numbers = stage_numbers(trunk, layouts)
@@ -35,7 +37,7 @@ def to_specs(
         stage = numbers[trunk.index(group[0])]
         ends = i + 1 == len(groups) or numbers[trunk.index(groups[i + 1][0])] != stage
         for place in group:
-            if last is None or not _same_tensor(place, last):
+            if named or last is None or not _same_tensor(place, last):
                 depth = (i + 1) / len(groups)
                 role: Role = "stage" if ends else "block"
                 specs.append(_spec(place, layouts, read, padded=padded, depth=depth, stage=stage, role=role))

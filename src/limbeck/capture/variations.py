@@ -1,14 +1,14 @@
-"""The same inputs with fewer samples or another size, to see how a network's shapes answer."""
+"""The same inputs at another size, to see how a network's shapes answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from limbeck.batch import first_tensor
+from limbeck.batch import first_tensor, map_tensors
 
 
 class Variation(NamedTuple):
@@ -23,17 +23,6 @@ class Variation(NamedTuple):
     inputs: Any
     axes: tuple[int, ...]
     sizes: tuple[int, ...]
-
-
-def with_samples(inputs: Any, count: int) -> Any:
-    """The first ``count`` samples of a batch, taken again from its start if it has fewer.
-
-    Example:
-        >>> with_samples({"x": torch.tensor([[1], [2]])}, 3)["x"].flatten()
-        tensor([1, 2, 1])
-    """
-    size = len(first_tensor(inputs))
-    return _each(inputs, lambda each: _take(each, 0, count) if each.ndim and len(each) == size else each)
 
 
 def other_sizes(inputs: Any) -> Iterator[Variation]:
@@ -88,19 +77,9 @@ def _resized(inputs: Any, main: Tensor, axes: Sequence[int], sizes: Sequence[int
             each = _take(each, axis, size)
         return each
 
-    return _each(inputs, resize)
+    return map_tensors(inputs, resize)
 
 
 def _take(tensor: Tensor, axis: int, count: int) -> Tensor:
     index = torch.arange(count, device=tensor.device) % tensor.shape[axis]
     return tensor.index_select(axis, index)
-
-
-def _each(value: Any, change: Any) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, Mapping):
-        return {name: _each(each, change) for name, each in value.items()}
-    if isinstance(value, tuple | list):
-        return tuple(_each(each, change) for each in value)
-    return value

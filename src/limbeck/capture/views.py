@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.batch import Batch, first_tensor, move
+from limbeck.batch import Batch, first_tensor, move, with_samples
 from limbeck.capture.entries import entry_modules
 from limbeck.capture.heads import is_weighted_layer
 from limbeck.capture.layouts import Evidence, Layout, Shape, Shapes, infer, stated
 from limbeck.capture.sites import Place
 from limbeck.capture.trace import Call, Key, Trace, record
-from limbeck.capture.variations import Variation, likely_space, other_sizes, with_samples
+from limbeck.capture.variations import Variation, likely_space, other_sizes
 from limbeck.errors import LayoutError, ModelError
 
 SAMPLES, OTHER_SAMPLES = 2, 3  # our choice: the fewest that differ and are not 1, which broadcasting would hide

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from limbeck.demo.contest import Contest, Row
 
 
 def demo(
@@ -20,36 +24,62 @@ def demo(
     Takes a few minutes on two cores. Trains the teachers first if none are saved.
     """
     from limbeck.api import load
-    from limbeck.demo.contest import CONTENDERS, LABELS, SEEDS, Contest
+    from limbeck.demo.contest import Contest
     from limbeck.export import export
-    from limbeck.progress import ProgressBar
-    from limbeck.training.run_folder import RunFolder, next_free
+    from limbeck.training.run_folder import RunFolder
 
-    console = Console()
-    if folder.exists():
-        kept = next_free(folder)
-        folder.rename(kept)
-        console.print(f"An earlier demo is kept in {kept}.")
-    contest = Contest(folder, folder.parent / "demo-teachers")
-    found: dict[str, list[float]] = {}
-    with ProgressBar("Demo", SEEDS * (len(CONTENDERS) + 1)) as bar:
-        for name, seed, value in contest.run():
-            found.setdefault(name, []).append(value)
-            bar.advance(note=f"{name}, seed {seed}: {value:.3f}")
-    table = Table(
-        "", "accuracy", "parameters", "file", "latency of one image",
-        title=f"Handwritten digits, {LABELS} labels for the student, mean and standard error of {SEEDS} seeds",
-    )  # fmt: skip
-    for row in contest.table(found):
-        table.add_row(
-            row.name, f"{row.accuracy_mean:.3f} +- {row.accuracy_se:.3f}", f"{row.parameters:,}",
-            f"{row.bytes / 1024:,.1f} KiB", f"{row.latency_ms:.2f} ms",
-        )  # fmt: skip
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # An earlier demo is touched only when this one has come to its end.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".demo-") as place:
+        contest = Contest(Path(place) / "run", folder.parent / "demo-teachers")
+        rows = contest.table(_results(contest))
+        kept = _moved(contest.folder, folder)
     exported = export(load(folder), RunFolder(folder).example_inputs(), folder, to="torch")
-    console.print(table)
+    console = Console()
+    console.print(_table(rows))
     console.print(
         f"Report: {folder / 'report.md'}\nTable: {folder / 'summary.json'}\n"
-        f"Exported student: {exported.path} (differs from the trained one by {exported.max_difference:.1g})",
+        f"Exported student: {exported.path} (differs from the trained one by {exported.max_difference:.1g})"
+        + (f"\nThe earlier demo is kept in {kept}." if kept is not None else ""),
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
+
+
+def _results(contest: Contest) -> dict[str, list[float]]:
+    """Test accuracies of everyone; shows a bar on a terminal, and a line for each network elsewhere."""
+    from limbeck.demo.contest import CONTENDERS, SEEDS
+    from limbeck.progress import ProgressBar
+
+    console = Console(stderr=True)
+    found: dict[str, list[float]] = {}
+    total = SEEDS * (len(CONTENDERS) + 1)
+    with ProgressBar("Demo", total) as bar:
+        for name, seed, value in contest.run():
+            found.setdefault(name, []).append(value)
+            said = f"{name}, seed {seed}: {value:.3f}"
+            bar.advance(note=said)
+            if not console.is_terminal:
+                console.print(f"{bar.done}/{total} {said}", markup=False, highlight=False)
+    return found
+
+
+def _moved(run: Path, folder: Path) -> Path | None:
+    """Give the run its name; returns the new name of an earlier one."""
+    from limbeck.training.run_folder import next_free
+
+    kept = next_free(folder) if folder.exists() else None
+    if kept is not None:
+        folder.rename(kept)
+    run.rename(folder)
+    return kept
+
+
+def _table(rows: list[Row]) -> Table:
+    from limbeck.demo.contest import TITLE
+
+    table = Table("", "test accuracy", "parameters", "file", "latency of one image", title=TITLE)
+    for row in rows:
+        table.add_row(*row.cells())
+    return table

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,48 +16,53 @@ from limbeck.cli.words import (
     DataOption,
     DataOptions,
     Imports,
+    JobFile,
     ModelOptions,
     RecipeOption,
+    Seed,
     StudentOption,
     StudentWeights,
     TeacherOption,
     TeacherWeights,
 )
 
+if TYPE_CHECKING:
+    from limbeck.cli.job import Job
+
+PlanOption = Annotated[Path | None, typer.Option(help="A plan from 'limbeck plan --out', perhaps edited.")]
+Replan = Annotated[
+    bool | None, typer.Option("--replan", help="Plan anew if the plan no longer fits; prints the changes.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="Passes over the data; with neither, until validation stops improving.")
+]
+Rate = Annotated[float | None, typer.Option(help="Learning rate; searched over a wide grid if not given.")]
+MetricOption = Annotated[
+    str | None, typer.Option(help="accuracy, label_accuracy or negative_error; what suits the labels if not given.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps ...; chosen if not given.")]
+Precision = Annotated[str | None, typer.Option(help="no, bf16 or fp16; chosen by the device if not given.")]
+RunDir = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NUMBER if not given.")]
+Resume = Annotated[bool | None, typer.Option("--resume", help="Go on with the unfinished run in --run-dir.")]
+Search = Annotated[
+    bool | None, typer.Option("--search/--no-search", help="Whether to search for the learning rate; yes if not given.")
+]
+CheckTeacher = Annotated[
+    bool | None,
+    typer.Option("--check-teacher/--no-check-teacher", help="Whether to refuse a teacher at chance; yes if not given."),
+]
+
 
 def distill(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE.yaml]", help="A file with the same keys as the flags.")
-    ] = None,
-    teacher: TeacherOption = None,
-    student: StudentOption = None,
-    data: DataOption = None,
-    recipe: RecipeOption = None,
-    plan: Annotated[Path | None, typer.Option(help="A plan from 'limbeck plan --out', perhaps edited.")] = None,
-    replan: Annotated[
-        bool, typer.Option("--replan", help="Plan anew if the plan no longer fits; prints what changed.")
-    ] = False,
-    teacher_weights: TeacherWeights = None,
-    student_weights: StudentWeights = None,
-    teacher_option: ModelOptions = None,
-    student_option: ModelOptions = None,
-    data_option: DataOptions = None,
-    batch_size: BatchSize = None,
-    modules: Imports = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the data; until validation stops improving if not given.")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate; searched over a wide grid if not given.")] = None,
-    metric: Annotated[str, typer.Option(help="accuracy or negative_error.")] = "accuracy",
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps ...; chosen if not given.")] = None,
-    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; chosen by the device if not given.")] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NUMBER if not given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --run-dir.")] = False,
-    search: Annotated[bool, typer.Option(help="Whether to search for the learning rate.")] = True,
-    check_teacher: Annotated[bool, typer.Option(help="Whether to refuse a teacher at chance.")] = True,
-) -> None:
+    file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None, data: DataOption = None,
+    recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None, steps: Steps = None,
+    epochs: Epochs = None, lr: Rate = None, run_dir: RunDir = None, resume: Resume = None,
+    teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None, teacher_option: ModelOptions = None,
+    student_option: ModelOptions = None, data_option: DataOptions = None, batch_size: BatchSize = None,
+    modules: Imports = None, metric: MetricOption = None, seed: Seed = None, device: Device = None,
+    precision: Precision = None, search: Search = None, check_teacher: CheckTeacher = None,
+) -> None:  # fmt: skip
     """Distil a teacher into a student; everything that is not said is chosen and reported.
 
     Writes plan, history, weights (safetensors) and a report into the run folder. Ctrl-C saves; --resume goes on.
@@ -63,48 +70,66 @@ def distill(
     Example: limbeck distill --teacher timm:resnet34 --teacher-weights t.safetensors --student timm:resnet18
     --data imagefolder:photos
     """
-    from limbeck.cli.job import Job, import_all
+    from limbeck.cli.job import Job, parse_options
+
+    flags = {
+        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "steps": steps, "epochs": epochs, "lr": lr, "run_dir": run_dir, "resume": resume,
+        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
+        "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
+        "metric": metric, "seed": seed, "device": device, "precision": precision, "search": search,
+        "check_teacher": check_teacher,
+    }  # fmt: skip
+    _run(Job.read(file, flags))
+
+
+def _run(job: Job) -> None:
     from limbeck.pipeline import Options, Pipeline
     from limbeck.planning import Plan
 
-    import_all(modules)
-    job = Job.read(
-        file, recipe=recipe, teacher=teacher, student=student, data=data, teacher_weights=teacher_weights,
-        student_weights=student_weights, teacher_options=teacher_option, student_options=student_option,
-        data_options=data_option, batch_size=batch_size,
-    )  # fmt: skip
-    run_dir = run_dir or _next_run()
-    loaded = job.load_data(seed or 0)
-    big, small = job.load_models(loaded)
-    console = Console()
-    settings = {"steps": steps, "epochs": epochs, "lr": lr, "seed": seed, "precision": precision}
+    run_dir = job.run_dir or (None if job.resume else _next_run())
+    loaded = job.load_data()
+    teacher, student = job.load_models(loaded)
     options = Options(
         recipe=job.recipe,
-        plan=None if plan is None else Plan.load(plan),
-        settings=settings,
-        metric=metric,
-        budget=3.0 if search else None,
-        device=device,
+        plan=None if job.plan is None else Plan.load(job.plan),
+        settings=job.settings,
+        metric=job.metric,
+        budget=3.0 if job.search else None,
+        device=job.device,
         run_dir=run_dir,
-        resume=resume,
-        replan=replan,
-        check_teacher=check_teacher,
+        resume=job.resume,
+        replan=job.replan,
+        check_teacher=job.check_teacher,
         names=(job.student, job.teacher),
         sources=job.sources(loaded),
+        command=_resuming(job, run_dir),
     )
-    try:
-        report = Pipeline(big, small, loaded.train, loaded.validation, options).run()
-    except KeyboardInterrupt as stop:
-        # Said here: typer ends the command on Ctrl-C without a word.
-        Console(stderr=True).print(str(stop) or "Stopped.", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(130) from None
-    for choice in report.plan.choices:
-        if choice.name == "re-planned":
-            console.print("Re-planned:", *choice.value, sep="\n  ", markup=False)
+    report = Pipeline(teacher, student, loaded.train, loaded.validation, options).run()
+    console = Console()
     console.print(report.verdict, markup=False)
-    console.print(f"Report: {run_dir / 'report.md'}\nStudent: {run_dir / 'student.safetensors'}", soft_wrap=True)
-    console.print(f"Next: limbeck export {run_dir} --to onnx", soft_wrap=True)
+    console.print(f"Report: {run_dir}/report.md\nStudent: {run_dir}/student.safetensors", soft_wrap=True)
+    console.print(f"Next: {_exporting(job, run_dir)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _resuming(job: Job, run_dir: Path | None) -> str:
+    """The command that goes on with the run, as it is typed."""
+    words = sys.argv[1:]
+    words += [] if job.run_dir is not None else ["--run-dir", str(run_dir)]
+    words += [] if job.resume else ["--resume"]
+    return shlex.join(["limbeck", *words])
+
+
+def _exporting(job: Job, run_dir: Path | None) -> str:
+    """The command that exports the student; a run folder's factory is only called if it is named anew."""
+    from limbeck.sources.rebuild import builds_safely
+
+    named = [] if builds_safely(job.student) else ["--student", job.student]
+    return shlex.join(["limbeck", "export", str(run_dir), "--to", "onnx", *named])
 
 
 def _next_run() -> Path:
-    return next(path for path in (Path("runs") / str(number) for number in itertools.count(1)) if not path.exists())
+    """The first of runs/1, runs/2, ... with nothing in it, as a run stopped before it began leaves an empty folder."""
+    numbered = (Path("runs") / str(number) for number in itertools.count(1))
+    return next(path for path in numbered if not path.exists() or (path.is_dir() and not any(path.iterdir())))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from limbeck.cli.words import DataOptions, ModelOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from limbeck.batch import Batch
+    from limbeck.capture.anatomy import Anatomy
 
 
 def inspect(
@@ -29,20 +35,15 @@ def inspect(
 
     Example: limbeck inspect timm:resnet18
     """
-    from limbeck.batch import adapt_batch, tensors
+    from limbeck.batch import tensors
     from limbeck.capture import probe
     from limbeck.cli.job import parse_options
-    from limbeck.sources import load_data, load_model
-    from limbeck.sources.example_inputs import example_inputs
+    from limbeck.sources import load_model
 
-    options = parse_options(option or [])
-    network = load_model(
-        model, weights=weights if weights is not None else "random" if _named(model) else None, options=options
-    )
-    if data is None:
-        batch = adapt_batch(example_inputs(network))
-    else:
-        batch = adapt_batch(next(iter(load_data(data, options=parse_options(data_option or [])).train)))
+    published = model.partition(":")[0] in {"timm", "torchvision", "hf"}
+    weights = "random" if weights is None and published else weights
+    network = load_model(model, weights=weights, options=parse_options(option))
+    batch = _batch(network, data, parse_options(data_option))
     anatomy = probe(network, batch)
     console = Console(width=None if Console().is_terminal else 160)
     console.print(
@@ -51,6 +52,28 @@ def inspect(
     )
     shapes = ", ".join(str(tuple(each.shape[1:])) for each in tensors(batch.inputs))
     console.print(f"Input: {shapes} a sample")
+    console.print(_sites(anatomy))
+    console.print(f"Head: {anatomy.head or 'none (an encoder)'}; output {anatomy.output_shape or 'without logits'}")
+    for note in anatomy.notes:
+        console.print(f"Note: {note}")
+
+
+def _batch(network: nn.Module, data: str | None, options: dict[str, object] | None) -> Batch:
+    """What the network is run on: the first batch of the data, or random inputs."""
+    from limbeck.batch import adapt_batch
+    from limbeck.errors import DataError
+    from limbeck.sources import load_data
+    from limbeck.sources.example_inputs import example_inputs
+
+    if data is None:
+        return adapt_batch(example_inputs(network))
+    first = next(iter(load_data(data, options=options).train), None)
+    if first is None:
+        raise DataError(f"A network is inspected on a batch. Found none in {data}. Give data with at least one batch.")
+    return adapt_batch(first)
+
+
+def _sites(anatomy: Anatomy) -> Table:
     site = Column("site", no_wrap=True)
     table = Table("stage", site, "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
     table.title = "Feature extraction"
@@ -59,15 +82,5 @@ def inspect(
         grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))
         cost = f"{anatomy.costs.get(spec.site, 1.0):.0%}"
         numbers = (str(spec.channels), grid, str(spec.prefix), f"{spec.depth:.2f}", cost)
-        table.add_row(
-            stage, spec.site, spec.role, spec.axes, *numbers,
-            end_section=spec.role == "stage",
-        )  # fmt: skip
-    console.print(table)
-    console.print(f"Head: {anatomy.head or 'none (an encoder)'}; output {anatomy.output_shape or 'without logits'}")
-    for note in anatomy.notes:
-        console.print(f"Note: {note}")
-
-
-def _named(model: str) -> bool:
-    return model.partition(":")[0] in {"timm", "torchvision", "hf"}
+        table.add_row(stage, spec.site, spec.role, spec.axes, *numbers, end_section=spec.role == "stage")
+    return table

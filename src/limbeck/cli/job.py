@@ -1,84 +1,127 @@
-"""What a command is asked to do: two models, data and a recipe, from flags and perhaps a file."""
+"""What a command is asked to do: two models, data, a recipe and how to run it, from flags and perhaps a file."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from limbeck.errors import RecipeError
+from limbeck.errors import RecipeError, nearest
+from limbeck.recipe.recipe import Recipe, explain, read_yaml
+from limbeck.recipe.settings import LENGTHS, Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from limbeck.recipe import Recipe
     from limbeck.sources import Data
 
-_JOB_KEYS = (
+_NAMES = (
     "teacher", "student", "data", "teacher_weights", "student_weights", "teacher_options", "student_options",
     "data_options", "batch_size",
 )  # fmt: skip
+_SETTINGS = ("steps", "epochs", "lr", "seed", "precision")
 _PUBLISHED = ("timm", "torchvision")
 
 
-@dataclass(frozen=True)
-class Job:
-    """Models and data by name, and the recipe.
+class Job(BaseModel):
+    """Models and data by name, the recipe, and how to run it.
 
-    A job file is a recipe with the names in it: keys ``teacher``, ``student``, ``data`` and so on beside the recipe's
-    own; ``recipe: NAME`` takes a shipped one as the base that the other keys change.
+    A job file is a recipe with the flags of ``limbeck distill`` as keys beside the recipe's own, hyphens or
+    underscores: ``teacher``, ``student``, ``data``, ``steps``, ``run_dir`` and so on. ``recipe: NAME`` takes a shipped
+    recipe as the base that the recipe's keys change. Paths are those of the folder that the command runs in.
+
+    Attributes:
+        teacher: name of a model.
+        student: likewise.
+        data: name of the data.
+        recipe: how to distil; ``None`` if nothing was said.
+        modules: to import first; the key is ``import``.
+        search: whether to search for the rate.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
 
     teacher: str
     student: str
     data: str
-    recipe: Recipe
+    recipe: Recipe | None = None
     teacher_weights: str | None = None
     student_weights: str | None = None
-    teacher_options: dict[str, Any] = field(default_factory=dict)
-    student_options: dict[str, Any] = field(default_factory=dict)
-    data_options: dict[str, Any] = field(default_factory=dict)
-    batch_size: int | None = None
+    teacher_options: dict[str, Any] = Field(default_factory=dict)
+    student_options: dict[str, Any] = Field(default_factory=dict)
+    data_options: dict[str, Any] = Field(default_factory=dict)
+    batch_size: int | None = Field(default=None, gt=0)
+    modules: list[str] = Field(default_factory=list, alias="import")
+    plan: Path | None = None
+    replan: bool = False
+    steps: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0)
+    lr: float | Literal["auto"] | None = None
+    seed: int | None = Field(default=None, ge=0)
+    precision: str | None = None
+    metric: str = "auto"
+    device: str | None = None
+    run_dir: Path | None = None
+    resume: bool = False
+    search: bool = True
+    check_teacher: bool = True
 
     @classmethod
-    def read(cls, file: Path | None, *, recipe: str | None = None, **flags: Any) -> Job:
-        """Join a job file and the flags, which win.
+    def read(cls, file: Path | None, flags: Mapping[str, Any]) -> Job:
+        """Join a job file and the flags, which win; what the job names to import is imported.
 
         Raises:
-            RecipeError: if a model or the data is missing, or a key is not known.
+            RecipeError: if a model or the data is missing, or a key or value is not known.
         """
-        from limbeck.recipe import Recipe, read_yaml
-
-        content = read_yaml(file) if file is not None else {}
-        named = {key: content.pop(key) for key in _JOB_KEYS if key in content}
-        base = recipe or content.pop("recipe", None)
-        content.pop("recipe", None)
-        if base is not None and content:
-            content = {**Recipe.load(base).model_dump(mode="json", exclude_none=True), **content}
-        source: Any = content or base or "auto"
-        if file is not None and isinstance(source, dict):
-            source = {"name": file.stem, **source}
+        where = "the flags" if file is None else str(file)
+        said = {} if file is None else _normalised(read_yaml(file), where)
         for key, value in flags.items():
             if value is not None:
-                options = key.endswith("_options")
-                named[key] = {**named.get(key, {}), **parse_options(value)} if options else value
+                said[key] = {**_options(said.get(key), key), **value} if isinstance(value, dict) else value
+                if key in LENGTHS and flags.get(LENGTHS[key]) is None:
+                    said.pop(LENGTHS[key], None)
+        parts = {key: said.pop(key) for key in list(said) if key in Recipe.model_fields}
+        base = said.pop("recipe", None)
+        if parts or base is not None:
+            said["recipe"] = _recipe(base, parts, None if file is None else file.stem)
         for key in ("teacher", "student", "data"):
-            if not isinstance(named.get(key), str):
+            if not isinstance(said.get(key), str):
                 raise RecipeError(
                     f"A distillation needs a teacher, a student and data. Found no {key}. Give --{key}, or '{key}:' in "
                     "the job file."
                 )
-        return cls(recipe=Recipe.load(source), **named)
+        try:
+            job = cls.model_validate(said)
+        except ValidationError as error:
+            raise RecipeError(explain(error, cls, where)) from error
+        _import(job.modules)
+        return job
 
-    def load_data(self, seed: int = 0) -> Data:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was said of the training, ``None`` for what was not."""
+        return {key: getattr(self, key) for key in _SETTINGS}
+
+    @property
+    def planned_recipe(self) -> Recipe:
+        """The recipe to plan with, and in it what was said of the training."""
+        recipe = Recipe.load("auto") if self.recipe is None else self.recipe
+        said = {key: value for key, value in self.settings.items() if value is not None}
+        try:
+            return recipe.model_copy(update={"training": recipe.training.given(**said)})
+        except ValidationError as error:
+            raise RecipeError(explain(error, Settings, "the training settings")) from error
+
+    def load_data(self) -> Data:
         """The loaders."""
         from limbeck.sources import load_data
 
-        return load_data(self.data, batch_size=self.batch_size, seed=seed, options=self.data_options)
+        return load_data(self.data, batch_size=self.batch_size, seed=self.seed or 0, options=self.data_options)
 
     def load_models(self, data: Data) -> tuple[nn.Module, nn.Module]:
         """Teacher and student, with as many classes and input channels as the data has, where that was not said.
@@ -102,47 +145,86 @@ class Job:
 
     def sources(self, data: Data) -> dict[str, Any]:
         """Facts for ``run.json``: what was named, and how :func:`limbeck.load` builds the student again."""
-        named = {key: getattr(self, key) for key in _JOB_KEYS if getattr(self, key)}
+        named = {key: getattr(self, key) for key in _NAMES if getattr(self, key)}
         options = _fitted(self.student, self.student_options, data)
         return {"job": named, "student_source": self.student, "student_options": options}
 
 
-def parse_options(pairs: list[str] | dict[str, Any]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` pairs; the value as YAML reads it.
+def parse_options(pairs: list[str] | None) -> dict[str, Any] | None:
+    """Read ``KEY=VALUE`` pairs, the value as YAML reads it; ``None`` for none.
 
     Raises:
-        RecipeError: if there is no ``=`` in one.
+        RecipeError: if there is no ``=`` in one, or the value is no YAML.
 
     Example:
         >>> parse_options(["num_classes=10", "global_pool=avg"])
         {'num_classes': 10, 'global_pool': 'avg'}
     """
-    if isinstance(pairs, dict):
-        return pairs
+    if not pairs:
+        return None
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise RecipeError(f"An option is written KEY=VALUE. Found '{pair}'.")
-        options[key.strip()] = yaml.safe_load(value)
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"The value of an option is read as YAML. Found '{pair}'. Quote the value.") from error
     return options
 
 
-def import_all(modules: list[str] | None) -> None:
-    """Import what the user names, from here or from what is installed.
-
-    Raises:
-        RecipeError: if there is no such module.
-    """
+def _import(modules: Sequence[str]) -> None:
+    """Import what the user names, from here or from what is installed."""
     if modules and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    for name in modules or []:
+    for name in modules:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise RecipeError(
                 f"--import {name} failed: {error}. Install it, or run limbeck from its folder."
             ) from error
+
+
+def _normalised(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """The content with its keys as fields are called: options in the plural, underscores."""
+    jobs = [field.alias or name for name, field in Job.model_fields.items()]
+    plural = {key.removesuffix("s"): key for key in jobs if key.endswith("_options")}
+    found = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        name = plural.get(name, name)
+        if name not in jobs and name not in Recipe.model_fields:
+            raise RecipeError(
+                f"{where}: '{key}' is not a known key. {nearest(name, [*jobs, *Recipe.model_fields])} A job has "
+                f"{', '.join(jobs)}; of a recipe it has {', '.join(Recipe.model_fields)}."
+            )
+        found[name] = value
+    return found
+
+
+def _options(found: Any, key: str) -> dict[str, Any]:
+    if not isinstance(found, dict | None):
+        raise RecipeError(f"'{key}' in the job file must hold keys and values. Found {found!r}. Write {{KEY: VALUE}}.")
+    return found or {}
+
+
+def _recipe(base: Any, parts: dict[str, Any], name: str | None) -> Recipe:
+    """The recipe called ``base`` with ``parts`` in place of its own; of the training only what is said."""
+    if base is None:
+        return Recipe.load({"name": name, **parts})
+    recipe = Recipe.load(base)
+    if not parts:
+        return recipe
+    training = parts.pop("training", {})
+    if not isinstance(training, dict):
+        raise RecipeError(f"'training' in the job file must hold keys and values. Found {training!r}.")
+    changed = Recipe.load({**recipe.model_dump(mode="json", exclude_none=True), "name": name, **parts})
+    try:
+        return changed.model_copy(update={"training": changed.training.given(**training)})
+    except ValidationError as error:
+        raise RecipeError(explain(error, Settings, "training in the job file")) from error
 
 
 def _fitted(model: str, given: dict[str, Any], data: Data) -> dict[str, Any]:

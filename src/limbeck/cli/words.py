@@ -1,4 +1,4 @@
-"""The options that several commands share, each with its help."""
+"""The words that several commands share, each with its help."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+JobFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="JOB.yaml",
+        help="A file with the flags of 'limbeck distill' and the parts of a recipe as keys; flags win. Factories and "
+        "imports that it names are run, as if they were typed.",
+    ),
+]
 TeacherOption = Annotated[str | None, typer.Option("--teacher", metavar="MODEL", help="The network to learn from.")]
 StudentOption = Annotated[str | None, typer.Option("--student", metavar="MODEL", help="The network to train.")]
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DATA", help="What both networks see.")]
@@ -35,4 +43,5 @@ Imports = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="MODULE", help="Import this first, for a recipe that names its classes."),
 ]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random; the plan's or 0 if not given.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -24,12 +25,13 @@ from limbeck.pipeline import Options, Pipeline
 from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
 from limbeck.report.measure import file_bytes, latencies, parameters
-from limbeck.report.report import Report
+from limbeck.report.report import Report, markdown_table
 from limbeck.sources import load_data
 from limbeck.training.evaluation import score
 from limbeck.training.length import Length
 from limbeck.training.metrics import accuracy
 from limbeck.training.trainer import Trainer
+from limbeck.whole_file import whole_file, write_text
 
 SEEDS = 5
 LABELS = 100
@@ -37,6 +39,7 @@ BATCH = 32
 TEACHER_STEPS = 300
 STUDENT_STEPS = 400
 CONTENDERS = {"alone": "labels", "soft labels": "soft-labels", "limbeck": "auto"}
+TITLE = f"Handwritten digits, {LABELS} labels for the student, mean and standard error of {SEEDS} seeds"
 STUDENT_SOURCE = "limbeck.demo.networks:student"
 
 
@@ -62,6 +65,11 @@ class Row:
     bytes: int
     latency_ms: float
 
+    def cells(self) -> tuple[str, ...]:
+        """The line as people read it."""
+        accuracy = f"{self.accuracy_mean:.3f} +- {self.accuracy_se:.3f}"
+        return self.name, accuracy, f"{self.parameters:,}", f"{self.bytes / 1024:,.1f} KiB", f"{self.latency_ms:.2f} ms"
+
 
 @dataclass(frozen=True)
 class Contest:
@@ -83,9 +91,7 @@ class Contest:
         """Train everything; yields contender, seed and test accuracy as they come."""
         self.teachers.mkdir(parents=True, exist_ok=True)
         # Two single-threaded workers: at this size one network cannot keep two cores busy.
-        with ProcessPoolExecutor(
-            2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
             teachers = pool.map(self.teacher, range(SEEDS))
             for seed, found in enumerate(teachers):
                 yield "teacher", seed, found
@@ -108,7 +114,8 @@ class Contest:
             trainer = Trainer(distiller, None, settings=settings, lr=3e-3, length=length, metric=accuracy, label=None)
             trainer.fit(data.train, data.validation)
             distiller.close()
-            save_model(model, str(file))
+            with whole_file(file) as place:
+                save_model(model, str(place))
         return _test(model, data.test)
 
     def student(self, name: str, seed: int) -> float:
@@ -132,7 +139,7 @@ class Contest:
         return _test(report.student, data.test)
 
     def table(self, found: dict[str, list[float]]) -> list[Row]:
-        """The rows, and ``summary.json`` beside the report."""
+        """The rows, which are also written to ``summary.json`` and into the report."""
         models = {"teacher": networks.teacher(), "student": networks.student()}
         image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         measured = latencies(models, image, repeats=200)
@@ -151,9 +158,23 @@ class Contest:
                     latency_ms=measured[kind],
                 )
             )
-        text = json.dumps([asdict(row) for row in rows], indent=2)
-        (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write_text(self.folder / "summary.json", json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        self._add_to_report(rows)
         return rows
+
+    def _add_to_report(self, rows: Sequence[Row]) -> None:
+        head = ("", "test accuracy", "parameters", "file", "latency of one image")
+        said = [f"## {TITLE}", "", *markdown_table(head, [row.cells() for row in rows])]
+        said += ["This report is on the student of limbeck with seed 0.", ""]
+        file = self.folder / "report.md"
+        verdict, choices, rest = file.read_text(encoding="utf-8").partition("## Choices")
+        write_text(file, verdict + "\n".join(said) + "\n" + choices + rest)
+
+
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    # Ctrl-C is for the process that waits for the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _test(model: nn.Module, loader: object) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,15 +12,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limbeck.balancers.family import FEATURE, OUTPUT, Balancer, TapNorms
-from limbeck.batch import Batch, ReadOutput, read_logits
+from limbeck.batch import Batch, ReadOutput, logits_of, read_logits
 from limbeck.capture.capture import Capture, Captured
 from limbeck.context import Context
+from limbeck.distiller.names import unique_names
 from limbeck.distiller.tap_norms import measure, over_processes
 from limbeck.distiller.term import Term
+from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import DataError
 from limbeck.links import FeatureSpec
 from limbeck.outputs.family import OutputLoss
-from limbeck.schedules.family import Schedule
+from limbeck.schedules.family import Schedule, Strength
 
 _FORGOTTEN = 200
 
@@ -49,7 +52,7 @@ class Distiller(nn.Module):
 
     Args:
         student: trained in place.
-        terms: feature terms.
+        terms: feature terms, or groups of them joined by an association.
         outputs: output losses.
         balancer: weighs the terms; its groups are ``feature`` for each term, then ``output`` for each output loss.
         schedule: how strongly each group acts as training goes on; ``None`` for constantly.
@@ -70,7 +73,7 @@ class Distiller(nn.Module):
         self,
         student: nn.Module,
         *,
-        terms: Sequence[Term] = (),
+        terms: Sequence[Term | TermGroup] = (),
         outputs: Sequence[OutputLoss] = (),
         balancer: Balancer,
         schedule: Schedule | None = None,
@@ -93,7 +96,7 @@ class Distiller(nn.Module):
         self.schedule = schedule
         self.total_steps = total_steps
         self.read_output = read_output
-        self.names = tuple(term.name for term in terms) + tuple(type(each).__name__ for each in outputs)
+        self.names = unique_names(terms, outputs)
         self._capture = Capture(student, self.student_sites)
         self._done = 0
         self._since_step = 0
@@ -102,12 +105,17 @@ class Distiller(nn.Module):
     @property
     def student_sites(self) -> tuple[FeatureSpec, ...]:
         """The student's sites that the terms read."""
-        return tuple({term.link.student.site: term.link.student for term in self._terms}.values())
+        return tuple({term.link.student.site: term.link.student for term in self.every_term}.values())
 
     @property
     def teacher_sites(self) -> tuple[FeatureSpec, ...]:
         """The teacher's sites that the terms read."""
-        return tuple({term.link.teacher.site: term.link.teacher for term in self._terms}.values())
+        return tuple({term.link.teacher.site: term.link.teacher for term in self.every_term}.values())
+
+    @property
+    def every_term(self) -> tuple[Term, ...]:
+        """The terms of all links, those within groups too."""
+        return tuple(member for each in self._terms for member in each.members)
 
     @property
     def needs_teacher(self) -> bool:
@@ -122,7 +130,26 @@ class Distiller(nn.Module):
     @property
     def minimum_batch(self) -> int:
         """The smallest batch that every term can be computed on."""
-        return max([term.loss.minimum_batch for term in self._terms], default=1)
+        losses = [*(term.loss for term in self._terms), *self._outputs]
+        return max([loss.minimum_batch for loss in losses], default=1)
+
+    @property
+    def trains_answers(self) -> bool:
+        """Whether an output loss acts at all; without one the student's answers are not learnt."""
+        return bool((self._untouched_weights(self._end) * self.balancer.select(OUTPUT)).any())
+
+    @property
+    def answers_learnt(self) -> bool:
+        """Whether the outputs have acted already, so far as schedule and steps done tell."""
+        return self.schedule is None or self.progress > self.schedule.outputs_from
+
+    @property
+    def judging_weights(self) -> Float[Tensor, " L"]:
+        """Weights by which losses of different steps compare: those at the end of the schedule, nothing measured yet.
+
+        Where no output loss acts, features have their full strength, as a schedule may let them fade to nothing.
+        """
+        return self._untouched_weights(self._end if self.trains_answers else Strength())
 
     @property
     def progress(self) -> float:
@@ -145,10 +172,11 @@ class Distiller(nn.Module):
                 "run the student, call distiller.student."
             )
         captured = self._capture(self._inputs(batch), batch.mask)
-        losses = self._losses(captured, teacher, batch)
+        each = self._losses(captured, teacher, batch)
+        losses = torch.stack(each)
         balanced = self.balancer(losses, self._strengths(losses))
         if self.training and torch.is_grad_enabled():
-            self._remember(losses, captured)
+            self._remember(each, captured)
         return DistillOutput(balanced.total, losses.detach(), balanced.weights, captured.output)
 
     def read_student(self, batch: Batch) -> Captured:
@@ -176,8 +204,8 @@ class Distiller(nn.Module):
         self._done = int(state)
 
     @property
-    def _terms(self) -> list[Term]:
-        return [term for term in self.terms if isinstance(term, Term)]
+    def _terms(self) -> list[Term | TermGroup]:
+        return [term for term in self.terms if isinstance(term, Term | TermGroup)]
 
     @property
     def _outputs(self) -> list[OutputLoss]:
@@ -193,34 +221,43 @@ class Distiller(nn.Module):
             )
         return {**batch.inputs, "labels": batch.targets}
 
-    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> Float[Tensor, " L"]:
+    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> list[Float[Tensor, ""]]:
         theirs = {} if teacher is None else teacher.features
-        losses = [term(captured.features, theirs) for term in self.terms]
+        context = Context(targets=batch.targets, keys=batch.keys)
+        losses = [term(captured.features, theirs, context) for term in self.terms]
         if len(self.outputs):
-            context = Context(
-                targets=batch.targets,
-                keys=batch.keys,
+            context = context._replace(
                 student_output=self.read_output(captured.output),
-                teacher_output=None if teacher is None else self.read_output(teacher.output),
+                teacher_output=None if teacher is None else logits_of(teacher.output, self.read_output),
                 student_loss=getattr(captured.output, "loss", None),
             )
             losses += [each(context) for each in self.outputs]
-        return torch.stack([loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses])
+        return [loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses]
 
     def _strengths(self, losses: Float[Tensor, " L"]) -> Float[Tensor, " L"] | None:
         if self.schedule is None:
             return None
-        strength = self.schedule(self.progress)
-        values = [strength.feature] * len(self.terms) + [strength.output] * len(self.outputs)
-        return losses.new_tensor(values)
+        return self._spread(self.schedule(self.progress)).to(losses)
 
-    def _remember(self, losses: Float[Tensor, " L"], captured: Captured) -> None:
+    def _spread(self, strength: Strength) -> Float[Tensor, " L"]:
+        return torch.tensor([strength.feature] * len(self.terms) + [strength.output] * len(self.outputs))
+
+    @property
+    def _end(self) -> Strength:
+        return Strength() if self.schedule is None else self.schedule(1.0)
+
+    def _untouched_weights(self, strength: Strength) -> Float[Tensor, " L"]:
+        balancer = copy.deepcopy(self.balancer)
+        balancer.reset()
+        return balancer(torch.ones_like(balancer.shares), self._spread(strength).to(balancer.shares)).weights
+
+    def _remember(self, losses: Sequence[Float[Tensor, ""]], captured: Captured) -> None:
         every = self.balancer.measure_every
         norms = None
         if every and self._done % every == 0:
-            taps = [captured.raw[term.link.student.site] for term in self._terms]
-            norms = measure(losses, taps, self.balancer.shares)
-        self._last = (losses.detach(), norms)
+            sites = [term.tap for term in self._terms]
+            norms = measure(losses, captured, sites, self.balancer.shares)
+        self._last = (torch.stack([each.detach() for each in losses]), norms)
         self._since_step += 1
         if self._since_step == _FORGOTTEN and (self.schedule is not None or every):
             warnings.warn(

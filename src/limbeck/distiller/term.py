@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limbeck.context import Context
 from limbeck.errors import DataError
 from limbeck.features import Feature, Features
 from limbeck.links import Link
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.family import FeatureLoss, InformedLoss
 from limbeck.projectors.family import Projector
 from limbeck.targets.family import Target
 
@@ -55,11 +56,33 @@ class Term(nn.Module):
         """The two sites, student first."""
         return f"{self.link.student.site} <- {self.link.teacher.site}"
 
-    def forward(self, student: Features, teacher: Features) -> Float[Tensor, ""]:
+    @property
+    def members(self) -> tuple[Term, ...]:
+        """Itself: a term joins no others."""
+        return (self,)
+
+    @property
+    def tap(self) -> str:
+        """The student's site, where gradients of this term are measured."""
+        return self.link.student.site
+
+    def forward(self, student: Features, teacher: Features, context: Context = Context(), /) -> Float[Tensor, ""]:
         """The loss on one batch."""
-        mine = student[self.link.student.site]
+        return self.compare(student[self.link.student.site], teacher[self.link.teacher.site], context)
+
+    def compare(
+        self, mine: Feature, theirs: Feature, context: Context = Context(), /, by_sample: bool = False
+    ) -> Float[Tensor, "*B"]:
+        """The loss between two raw features, or what each sample gives."""
         projected = mine if self.projector is None else self.projector(mine)
-        return self.loss(projected, self.target(teacher[self.link.teacher.site]))
+        target = self.target(theirs)
+        if by_sample:
+            return self.loss.samples(projected, target)
+        return (
+            self.loss(projected, target, context)
+            if isinstance(self.loss, InformedLoss)
+            else self.loss(projected, target)
+        )
 
     @torch.no_grad()
     def target(self, feature: Feature) -> Feature:
@@ -69,23 +92,35 @@ class Term(nn.Module):
             feature = each(feature)
         return feature
 
+    @property
+    def takes_statistics(self) -> bool:
+        """Whether a target has to be fitted."""
+        return any(type(each).fit is not Target.fit for each in self.targets if isinstance(each, Target))
+
     @torch.no_grad()
     def fit(self, features: Iterable[Feature]) -> None:
         """Take the statistics that the targets need from the teacher's features on a few batches.
 
+        Args:
+            features: gone through once for each target that takes statistics, and held one batch at a time.
+
         Raises:
             DataError: if a value is not finite.
         """
-        site = self.link.teacher.site
-        gathered = [feature.full_precision() for feature in features]
-        for feature in gathered:
+        for index, each in enumerate(self.targets):
+            if isinstance(each, Target) and type(each).fit is not Target.fit:
+                each.fit(self._before(index, features))
+
+    def _before(self, index: int, features: Iterable[Feature]) -> Iterator[Feature]:
+        """The teacher's features as they reach the target of that index."""
+        for feature in features:
+            feature = feature.full_precision()
             if not torch.isfinite(feature.x).all():
                 bad = int((~torch.isfinite(feature.x)).sum())
                 raise DataError(
-                    f"The teacher's features must be finite. Found {bad} values at '{site}' that are NaN or infinite. "
-                    "Check the teacher's weights and the inputs, or leave the site out of the plan."
+                    f"The teacher's features must be finite. Found {bad} values at '{self.link.teacher.site}' that are "
+                    "NaN or infinite. Check the teacher's weights and the inputs, or leave the site out of the plan."
                 )
-        for each in self.targets:
-            if isinstance(each, Target):
-                each.fit(gathered)
-            gathered = [each(feature) for feature in gathered]
+            for each in self.targets[:index]:
+                feature = each(feature)
+            yield feature

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
+from limbeck.batch import with_samples
 from limbeck.errors import ModelError
 from limbeck.export.answering import Answering
-from limbeck.export.samples import shorter, with_batch
+from limbeck.export.samples import shorter
 
 TRACED_BATCH = 2
 _CHECKED_BATCHES = (1, 3)
@@ -31,7 +32,7 @@ def checked(trained: Answering, exported: Run, axes: Iterable[str], *, alternati
         ModelError: if the exported file does not run, the two differ by more than 1e-4 of the largest answer, or the
             student does not answer the same twice.
     """
-    trials = [with_batch(trained.inputs, size) for size in _CHECKED_BATCHES]
+    trials = [with_samples(trained.inputs, size) for size in _CHECKED_BATCHES]
     if "length" in axes:
         trials += [shorter(trial) for trial in trials]
     largest = 0.0

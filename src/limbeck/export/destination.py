@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from limbeck.errors import RunError
 
 
@@ -37,7 +39,7 @@ def destination(path: Path | str, suffix: str) -> Iterator[Path]:
             yield Path(folder) / path.name
             for written in Path(folder).iterdir():
                 written.replace(path.parent / written.name)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise RunError(
             f"An export needs to write {path}. That failed ({error}). Free disk space, or choose another folder."
         ) from error

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from limbeck.batch import ReadOutput
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.export.answering import Answering
-from limbeck.export.check import checked
-from limbeck.export.destination import destination
+from limbeck.export.check import Run
 from limbeck.export.exported import Exported
+from limbeck.export.exporting import exporting
 from limbeck.export.program_file import traced
 from limbeck.export.samples import free_axes
 
@@ -50,27 +50,31 @@ def to_onnx(student: nn.Module, example_inputs: Any, path: Path | str, *, output
         (('batch',), True)
     """
     try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch.onnx needs it, and would say so in its own words
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401 - both are needed below, and would say so in their own words
     except ModuleNotFoundError as error:
         raise LimbeckError(
             f"ONNX needs the package {error.name}. It is not installed. Run pip install 'limbeck[export]'."
         ) from error
-    with destination(path, ".onnx") as place:
-        trained = Answering(student, example_inputs, output)
-        program, axes = traced(trained)
-        _write(trained, program, axes, place)
-        session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
-        names = [each.name for each in session.get_inputs()]
+    return exporting(
+        student, example_inputs, path, output, kind="onnx", suffix=".onnx", write=_written, alternative=_ALTERNATIVE
+    )
 
-        def run(inputs: Mapping[str, Tensor]) -> Tensor:
-            # An input that the student never reads may be missing in the graph.
-            feeds = {name: tensor.numpy() for name, tensor in inputs.items() if name in names}
-            return torch.from_numpy(session.run(None, feeds)[0])
 
-        difference = checked(trained, run, axes, alternative=_ALTERNATIVE)
-        size = sum(each.stat().st_size for each in place.parent.iterdir())
-    return Exported(Path(path).expanduser(), "onnx", size, difference, axes)
+def _written(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
+    import onnxruntime
+
+    program, axes = traced(trained)
+    _write(trained, program, axes, place)
+    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(inputs: Mapping[str, Tensor]) -> Tensor:
+        # An input that the student never reads may be missing in the graph.
+        feeds = {name: tensor.numpy() for name, tensor in inputs.items() if name in names}
+        return torch.from_numpy(session.run(None, feeds)[0])
+
+    return run, axes
 
 
 def _write(trained: Answering, program: torch.export.ExportedProgram, axes: tuple[str, ...], place: Path) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from limbeck.batch import ReadOutput
+from limbeck.batch import ReadOutput, with_samples
 from limbeck.errors import ModelError
 from limbeck.export.answering import Answering
-from limbeck.export.check import TRACED_BATCH, checked
-from limbeck.export.destination import destination
+from limbeck.export.check import TRACED_BATCH, Run
 from limbeck.export.exported import Exported
-from limbeck.export.samples import free_axes, with_batch
+from limbeck.export.exporting import exporting
+from limbeck.export.samples import free_axes
 
 _ALTERNATIVE = "Export plain weights instead: to='safetensors' (--to safetensors)."
 
@@ -46,21 +47,23 @@ def to_torch(
         >>> exported.axes, exported.max_difference < 1e-4
         (('batch',), True)
     """
-    with destination(path, ".pt2") as place:
-        trained = Answering(student, example_inputs, output)
-        program, axes = traced(trained)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch's writer warns of is its own business
-            torch.export.save(program, place)
-            reloaded = torch.export.load(place).module()
+    return exporting(
+        student, example_inputs, path, output, kind="torch", suffix=".pt2", write=_written, alternative=_ALTERNATIVE
+    )
 
-        def run(inputs: Any) -> torch.Tensor:
-            args, kwargs = trained.arguments(inputs)
-            return reloaded(*args, **kwargs)
 
-        difference = checked(trained, run, axes, alternative=_ALTERNATIVE)
-        size = place.stat().st_size
-    return Exported(Path(path).expanduser(), "torch", size, difference, axes)
+def _written(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
+    program, axes = traced(trained)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch's writer warns of is its own business
+        torch.export.save(program, place)
+        reloaded = torch.export.load(place).module()
+
+    def run(inputs: Mapping[str, Tensor]) -> Tensor:
+        args, kwargs = trained.arguments(inputs)
+        return reloaded(*args, **kwargs)
+
+    return run, axes
 
 
 def traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
@@ -78,7 +81,7 @@ def traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str,
 
 
 def _traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
-    example = with_batch(trained.inputs, TRACED_BATCH)
+    example = with_samples(trained.inputs, TRACED_BATCH)
     trained.answer(example)  # a student that does not run at all deserves its own error
     axes = free_axes(trained.inputs)
     names = tuple(dict.fromkeys(name for each in axes.values() for name in each.values()))

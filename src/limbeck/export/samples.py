@@ -1,42 +1,27 @@
-"""Example inputs cut to another number of samples, or to another length."""
+"""Which axes of example inputs may change, and the inputs at another length."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
+from limbeck.batch import size_of
+
 Inputs = Mapping[str, Tensor]
-
-
-def batch_of(inputs: Inputs) -> int:
-    """How many samples the inputs hold: the first size of the first tensor that has one."""
-    return next((len(tensor) for tensor in inputs.values() if tensor.ndim), 1)
-
-
-def with_batch(inputs: Inputs, size: int) -> dict[str, Tensor]:
-    """The inputs with ``size`` samples: the first ones, over again from the start where there are too few.
-
-    Example:
-        >>> with_batch({"x": torch.tensor([[1], [2]])}, 3)["x"].flatten().tolist()
-        [1, 2, 1]
-    """
-    batch = batch_of(inputs)
-    places = torch.arange(size) % batch
-    return {name: tensor[places] if _holds_samples(tensor, batch) else tensor for name, tensor in inputs.items()}
 
 
 def free_axes(inputs: Inputs) -> dict[str, dict[int, str]]:
     """Which axes of which input may change: the samples, and the length where every input is ``[B, L]`` integers.
 
     Example:
+        >>> import torch
         >>> free_axes({"input_ids": torch.ones(4, 9, dtype=torch.long), "attention_mask": torch.ones(4, 9).bool()})
         {'input_ids': {0: 'batch', 1: 'length'}, 'attention_mask': {0: 'batch', 1: 'length'}}
         >>> free_axes({"x": torch.ones(4, 3, 8, 8)})
         {'x': {0: 'batch'}}
     """
-    batch = batch_of(inputs)
+    batch = size_of(inputs)
     text = all(tensor.ndim == 2 and not tensor.is_floating_point() for tensor in inputs.values())
     text = text and len({tensor.shape[1] for tensor in inputs.values()}) == 1
     axes = {0: "batch", 1: "length"} if text else {0: "batch"}
@@ -47,6 +32,7 @@ def shorter(inputs: Inputs) -> dict[str, Tensor]:
     """Text inputs without their last position; the first sample of an ``attention_mask`` is padded to the half.
 
     Example:
+        >>> import torch
         >>> shorter({"attention_mask": torch.ones(2, 5, dtype=torch.long)})["attention_mask"].tolist()
         [[1, 1, 0, 0], [1, 1, 1, 1]]
     """

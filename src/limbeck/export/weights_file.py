@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from limbeck.batch import ReadOutput, unwrap
+from limbeck.batch import ReadOutput
 from limbeck.export.answering import Answering
-from limbeck.export.check import checked
-from limbeck.export.destination import destination
+from limbeck.export.check import Run
 from limbeck.export.exported import Exported
+from limbeck.export.exporting import exporting
 
 
 def to_safetensors(
@@ -37,17 +37,20 @@ def to_safetensors(
         ...     to_safetensors(nn.Linear(2, 3), torch.randn(4, 2), f"{folder}/student.safetensors").max_difference
         0.0
     """
-    with destination(path, ".safetensors") as place:
-        save_file(storable(unwrap(student).state_dict()), place, metadata={"format": "pt"})
-        trained = Answering(student, example_inputs, output)
+
+    def write(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
+        save_file(storable(trained.student.state_dict()), place, metadata={"format": "pt"})
         emptied = Answering(student, example_inputs, output)
         for tensor in [*emptied.student.parameters(), *emptied.student.state_dict().values()]:
             # A weight that the file does not fill must show in the answers.
             tensor.fill_(torch.nan) if tensor.is_floating_point() else tensor.zero_()
         emptied.student.load_state_dict(load_file(place), strict=False)
-        difference = checked(trained, emptied.answer, (), alternative="Keep weights in parameters and buffers.")
-        size = place.stat().st_size
-    return Exported(Path(path).expanduser(), "safetensors", size, difference)
+        return emptied.answer, ()
+
+    return exporting(
+        student, example_inputs, path, output, kind="safetensors", suffix=".safetensors", write=write,
+        alternative="Keep weights in parameters and buffers.",
+    )  # fmt: skip
 
 
 def storable(state: dict[str, Tensor]) -> dict[str, Tensor]:

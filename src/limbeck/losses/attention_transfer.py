@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid, masked_mean, zeroed
-from limbeck.errors import RecipeError, ShapeMismatch
+from limbeck._math.masking import both_valid, zeroed
+from limbeck.errors import RecipeError
 from limbeck.features import Feature
 from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.samplewise import SamplewiseLoss
 
 
-class AttentionTransfer(FeatureLoss):
+class AttentionTransfer(SamplewiseLoss):
     r"""Be active where the teacher is, in whatever channels.
 
     From "Paying More Attention to Attention" (Zagoruyko & Komodakis, ICLR 2017), https://arxiv.org/abs/1612.03928:
@@ -47,6 +46,7 @@ class AttentionTransfer(FeatureLoss):
     """
 
     needs: ClassVar[Match] = Match.GRID
+    minimum_positions: ClassVar[int] = 2
 
     def __init__(self, *, power: float = 2.0) -> None:
         super().__init__()
@@ -54,17 +54,12 @@ class AttentionTransfer(FeatureLoss):
             raise RecipeError(f"AttentionTransfer needs a power of at least 1. Found {power}. The paper takes 2.")
         self.power = power
 
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
-        """The formula."""
-        if math.prod(student.grid or ()) == 1:
-            raise ShapeMismatch(
-                f"AttentionTransfer compares where features are active: it needs at least 2 positions. Found grid "
-                f"{student.grid}. Use a loss that compares channels (MSE, Cosine) or samples (CKA)."
-            )
+    def rows(self, student: Feature, teacher: Feature, /) -> tuple[Float[Tensor, "B N"], Bool[Tensor, "B N"] | None]:
+        """The formula, at each position."""
         student, teacher = student.body(), teacher.body()
         valid = both_valid(student.mask, teacher.mask)
         difference = self._map(student.x, valid) - self._map(teacher.x, valid)
-        return masked_mean(difference.square(), valid)
+        return difference.square(), valid
 
     def _map(self, x: Float[Tensor, "B N C"], valid: Bool[Tensor, "B N"] | None) -> Float[Tensor, "B N"]:
         return F.normalize(zeroed(x, valid).abs().pow(self.power).mean(-1), dim=1)

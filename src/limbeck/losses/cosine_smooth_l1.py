@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid, masked_mean, zeroed
 from limbeck._math.pairwise import cosine_distance
 from limbeck.errors import RecipeError
-from limbeck.features import Feature
-from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.positionwise import PositionwiseLoss
 
 
-class CosineSmoothL1(FeatureLoss):
+class CosineSmoothL1(PositionwiseLoss):
     r"""Point where the teacher points, and be about as long.
 
     From "UNIC: Universal Classification Models via Multi-teacher Distillation" (Sariyildiz et al., ECCV 2024),
@@ -43,12 +38,11 @@ class CosineSmoothL1(FeatureLoss):
 
     Example:
         >>> import torch
+        >>> from limbeck.features import Feature
         >>> student, teacher = Feature(torch.tensor([[[4.0, 0.0]]])), Feature(torch.tensor([[[1.0, 0.0]]]))
         >>> CosineSmoothL1()(student, teacher)   # no angle; smooth L1 of 3 is 2.5, half of it for 2 channels, times ½
         tensor(0.6250)
     """
-
-    needs: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS
 
     def __init__(self, *, cosine: float = 0.5, beta: float = 1.0, eps: float = 1e-6) -> None:
         super().__init__()
@@ -61,12 +55,10 @@ class CosineSmoothL1(FeatureLoss):
         self.beta = beta
         self.eps = eps
 
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
-        """The formula."""
-        valid = both_valid(student.mask, teacher.mask)
-        s, t = zeroed(student.x, valid), zeroed(teacher.x, valid)
-        length = F.smooth_l1_loss(s, t, reduction="none", beta=self.beta).mean(-1)
-        return masked_mean(self.cosine * cosine_distance(s, t, eps=self.eps) + (1 - self.cosine) * length, valid)
+    def distances(self, student: Float[Tensor, "B N C"], teacher: Float[Tensor, "B N C"], /) -> Float[Tensor, "B N"]:
+        """The formula, at each position."""
+        length = F.smooth_l1_loss(student, teacher, reduction="none", beta=self.beta).mean(-1)
+        return self.cosine * cosine_distance(student, teacher, eps=self.eps) + (1 - self.cosine) * length
 
     def extra_repr(self) -> str:
         """Options."""

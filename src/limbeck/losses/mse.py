@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid, masked_mean, zeroed
-from limbeck.features import Feature
-from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.positionwise import PositionwiseLoss
 
 
-class MSE(FeatureLoss):
+class MSE(PositionwiseLoss):
     r"""Predict the teacher's values.
 
     From "FitNets: Hints for Thin Deep Nets" (Romero et al., ICLR 2015), https://arxiv.org/abs/1412.6550, eq. 3:
 
     $$ \frac{1}{|V| \, C} \sum_{(b, n) \in V} \sum_c (s_{bnc} - t_{bnc})^2 $$
 
-    over the positions $V$ that are valid on both sides; 0 if there is none. On a standardised target
+    over the positions $V$ that are valid on both sides; 0 if there is none: the hint of FitNets, and the loss on hidden
+    states of many later methods (TinyBERT, SimKD, Proteus). On a standardised target
     (:class:`~limbeck.targets.Standardise`) 1 means that nothing is explained: it is what predicting the mean gives.
 
     Differs from the paper: a mean over all values instead of half their sum, so that its size does not depend on the
@@ -33,15 +29,12 @@ class MSE(FeatureLoss):
 
     Example:
         >>> import torch
+        >>> from limbeck.features import Feature
         >>> student, teacher = Feature(torch.zeros(2, 4, 3)), Feature(torch.full((2, 4, 3), 2.0))
         >>> MSE()(student, teacher)
         tensor(4.)
     """
 
-    needs: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS
-
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
-        """The formula."""
-        valid = both_valid(student.mask, teacher.mask)
-        error = (zeroed(student.x, valid) - zeroed(teacher.x, valid)).square().mean(-1)
-        return masked_mean(error, valid)
+    def distances(self, student: Float[Tensor, "B N C"], teacher: Float[Tensor, "B N C"], /) -> Float[Tensor, "B N"]:
+        """The formula, at each position."""
+        return (student - teacher).square().mean(-1)

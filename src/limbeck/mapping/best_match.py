@@ -67,12 +67,13 @@ class BestMatch(Mapper):
 def _checked(scores: Scores | None, student: int, teacher: int) -> list[list[float]]:
     if scores is None:
         raise RecipeError(
-            "BestMatch needs a similarity of every student site to every teacher site. Found none. Name one: "
-            "mapping: {kind: BestMatch, similarity: MinibatchCKA}."
+            "BestMatch needs a similarity of every student site to every teacher site. Found none. Give "
+            "scores, as limbeck.similarity.MinibatchCKA measures them; limbeck.plan measures them by itself."
         )
     if scores.shape != (student, teacher) or not torch.isfinite(scores).all():
         raise RecipeError(
             f"BestMatch needs finite scores of shape ({student}, {teacher}): student sites by teacher sites. Found "
-            f"{tuple(scores.shape)}, {int((~torch.isfinite(scores)).sum())} of them not finite."
+            f"{tuple(scores.shape)}, {int((~torch.isfinite(scores)).sum())} of them not finite. Measure them with limbeck.similarity.MinibatchCKA on "
+            "all sites of both models, and check the weights of both."
         )
     return scores.tolist()

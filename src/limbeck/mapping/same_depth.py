@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from limbeck.links import FeatureSpec, LayerMap, Link, Scores
 from limbeck.mapping.family import Mapper
-from limbeck.mapping.trunk import landmarks, refuse_unless_positive, trunks
+from limbeck.mapping.trunk import landmarks, refuse_unless_positive, spread, trunks
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,4 @@ class SameDepth(Mapper):
         inner = trunks(student, teacher)
         mine, theirs = landmarks(inner.student), landmarks(inner.teacher)
         count = min(self.links - len(inner.head), len(mine), len(theirs))
-        spread = (Link(_part(mine, place, count), _part(theirs, place, count)) for place in range(1, count + 1))
-        return (*spread, *inner.head)
-
-
-def _part(sites: Sequence[FeatureSpec], place: int, count: int) -> FeatureSpec:
-    """The site at the end of the ``place``-th of ``count`` equal parts, counted from 1."""
-    return sites[-(-place * len(sites) // count) - 1]
+        return (*map(Link, spread(mine, count), spread(theirs, count)), *inner.head)

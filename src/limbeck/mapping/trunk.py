@@ -60,6 +60,17 @@ def landmarks(sites: Sequence[FeatureSpec]) -> list[FeatureSpec]:
     return ends if len(ends) >= _ENOUGH_STAGES else list(sites)
 
 
+def spread(sites: Sequence[FeatureSpec], count: int) -> list[FeatureSpec]:
+    """The last site of each of ``count`` equal parts; all sites if there are fewer.
+
+    Example:
+        >>> [each.site for each in spread([FeatureSpec(f"block{i}", "BC", 8) for i in range(12)], 3)]
+        ['block3', 'block7', 'block11']
+    """
+    count = min(count, len(sites))
+    return [sites[-(-place * len(sites) // count) - 1] for place in range(1, count + 1)]
+
+
 def refuse_unless_positive(mapper: str, option: str, value: int) -> None:
     """Raise a RecipeError for a number of links below 1."""
     if value < 1:

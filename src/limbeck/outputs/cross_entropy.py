@@ -34,7 +34,7 @@ class CrossEntropy(OutputLoss):
 
     Raises:
         DataError: if the batch has no labels, or labels that are neither class numbers nor shares.
-        ShapeMismatch: if labels and logits do not fit.
+        ShapeMismatch: if labels and logits do not fit, or there is one logit only.
         RecipeError: if the smoothing is no share.
 
     Example:
@@ -57,6 +57,12 @@ class CrossEntropy(OutputLoss):
         logits = context.student_output
         rows = answer_rows(logits)
         targets = _readable(context.targets)
+        if rows.shape[1] < 2:
+            raise ShapeMismatch(
+                f"CrossEntropy needs a logit for each of at least two classes. Found answers of shape "
+                f"{tuple(logits.shape)}. Use BinaryCrossEntropy for a yes or no in one logit, SquaredError for a "
+                "regression."
+            )
         if targets.shape == logits.shape:
             shares = answer_rows(targets.to(rows.dtype))
             return F.cross_entropy(rows, shares, label_smoothing=self.label_smoothing)

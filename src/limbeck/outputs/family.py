@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.context import Context
+from limbeck._math.answers import class_axis
+from limbeck.context import Context, TopAnswers
 from limbeck.errors import DataError, ModelError, ShapeMismatch
 
 
@@ -20,10 +22,20 @@ class OutputLoss(nn.Module, ABC):
         requires: which parts of the :class:`~limbeck.context.Context` it reads beside the student's logits:
             ``targets``, ``teacher_output``.
         non_negative: whether the value is never below zero.
+        zero_when_equal: whether answering exactly as the teacher gives zero.
+        numeric_labels: whether it reads labels as numbers, one for each logit, and not as class numbers.
+        same_classes: whether it needs a teacher with the student's classes, one by one.
+        minimum_batch: the smallest batch on which the value means anything.
+        full_precision: whether logits arrive in at least float32; a loss that raises them piece by piece says no.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     non_negative: ClassVar[bool] = True
+    zero_when_equal: ClassVar[bool] = False
+    numeric_labels: ClassVar[bool] = False
+    same_classes: ClassVar[bool] = True
+    minimum_batch: ClassVar[int] = 1
+    full_precision: ClassVar[bool] = True
 
     def forward(self, context: Context, /) -> Float[Tensor, ""]:
         """Judge; computed in full precision, with the teacher outside of the graph.
@@ -31,31 +43,61 @@ class OutputLoss(nn.Module, ABC):
         Raises:
             DataError: if the batch lacks something that the loss requires.
             ModelError: if the student gave no logits and the loss is not the student's own.
-            ShapeMismatch: if student and teacher answer in different shapes.
+            ShapeMismatch: if student and teacher answer in different shapes, or the batch is too small.
         """
+        self._check_parts(context)
+        student, teacher = context.student_output, context.teacher_output
+        if "teacher_output" in self.requires:
+            self.check_teacher(student, teacher)
+        known = student if isinstance(student, Tensor) else context.student_loss
+        device = "cpu" if known is None else known.device.type
+        with torch.autocast(device, enabled=False):
+            teacher = _mapped(teacher, Tensor.detach)
+            if self.full_precision:
+                student, teacher = _mapped(student, in_full_precision), _mapped(teacher, in_full_precision)
+            return self.judge(context._replace(student_output=student, teacher_output=teacher))
+
+    def check_teacher(self, student: Tensor, teacher: Any, /) -> None:
+        """Refuse a teacher whose answers cannot be compared: one of another shape, unless a subclass knows better.
+
+        Raises:
+            ModelError: if its answer holds no logits.
+            ShapeMismatch: naming both shapes.
+        """
+        if not isinstance(teacher, Tensor):
+            raise ModelError(
+                f"{type(self).__name__} needs all of the teacher's logits. Found {type(teacher).__name__}. Say where "
+                "they are (output=lambda raw: ...), or use TopKSoftLabels, which needs the most probable classes only."
+            )
+        mine, theirs = student.shape, teacher.shape
+        if not self.same_classes and student.ndim == teacher.ndim > 1:
+            mine, theirs = (each.select(class_axis(each), 0).shape for each in (student, teacher))
+        if mine != theirs:
+            raise ShapeMismatch(
+                f"{type(self).__name__} needs logits of one shape. Found student {tuple(student.shape)}, teacher "
+                f"{tuple(teacher.shape)}. Give both models the same classes, or distil features only "
+                "(recipe='features')."
+            )
+
+    def _check_parts(self, context: Context) -> None:
         for part in sorted(self.requires):
             if getattr(context, part) is None:
                 raise DataError(
                     f"{type(self).__name__} needs {part.replace('_', ' ')}. Found none in this batch. "
                     "Give labelled data, or use an output loss that needs none."
                 )
-        student, teacher = context.student_output, context.teacher_output
-        if not isinstance(student, Tensor) and "student_loss" not in self.requires:
+        student = context.student_output
+        if isinstance(student, Tensor):
+            if student.ndim and len(student) < self.minimum_batch:
+                raise ShapeMismatch(
+                    f"{type(self).__name__} needs at least {self.minimum_batch} samples in a batch. Found "
+                    f"{len(student)}. Use a larger batch, drop_last=True, or SoftLabels."
+                )
+        elif "student_loss" not in self.requires:
             raise ModelError(
                 f"{type(self).__name__} needs the student's logits. Found {type(student).__name__}. "
                 "Say where they are (output=lambda raw: ...), or distil features only (recipe='features')."
             )
-        if "teacher_output" in self.requires and student.shape != teacher.shape:
-            raise ShapeMismatch(
-                f"{type(self).__name__} needs logits of one shape. Found student {tuple(student.shape)}, teacher "
-                f"{tuple(teacher.shape)}. Give both models the same classes, or distil features only "
-                "(recipe='features')."
-            )
-        known = student if isinstance(student, Tensor) else context.student_loss
-        device = "cpu" if known is None else known.device.type
-        with torch.autocast(device, enabled=False):
-            full = context._replace(student_output=_full(student), teacher_output=_full(teacher, detach=True))
-            return self.judge(full)
 
     @abstractmethod
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
@@ -66,8 +108,12 @@ class OutputLoss(nn.Module, ABC):
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
-def _full(logits: Tensor | None, *, detach: bool = False) -> Tensor | None:
-    if logits is None:
-        return None
-    logits = logits.detach() if detach else logits
+def in_full_precision(logits: Tensor) -> Tensor:
+    """The logits in float32 if they come in less, otherwise as they are."""
     return logits if logits.dtype in {torch.float32, torch.float64} else logits.float()
+
+
+def _mapped(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(answer, TopAnswers):
+        return answer._replace(log_probabilities=change(answer.log_probabilities))
+    return change(answer) if isinstance(answer, Tensor) else answer

@@ -1,11 +1,14 @@
-"""Which answers a batch has labels for."""
+"""Labels as the losses read them."""
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Float
-from torch import Tensor
+from typing import Any
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from limbeck.context import Context
+from limbeck.errors import DataError, ShapeMismatch
 
 IGNORED = -100
 
@@ -19,3 +22,51 @@ def labelled_rows(context: Context, rows: Float[Tensor, "M K"]) -> Bool[Tensor, 
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.numel() != len(rows):
         return None
     return (targets != IGNORED).flatten()
+
+
+def class_numbers(
+    targets: Any, rows: Float[Tensor, "M K"], wanted_by: nn.Module
+) -> tuple[Int[Tensor, " M"], Bool[Tensor, " M"]]:
+    """The class number of each row of ``rows`` (0 where its label is -100), and which rows have one.
+
+    Raises:
+        DataError: if the labels are no tensor of class numbers.
+        ShapeMismatch: if there is not one for each row, or there are no classes to choose among.
+    """
+    name = type(wanted_by).__name__
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.is_complex():
+        found = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
+        raise DataError(
+            f"{name} needs class numbers as labels. Found {found}. Give adapt=lambda raw: limbeck.Batch(inputs, "
+            "targets), or use an output loss that needs no labels (SoftLabels, DIST)."
+        )
+    if targets.numel() != len(rows) or rows.shape[1] < 2:
+        raise ShapeMismatch(
+            f"{name} needs one class number for each answer, and at least 2 classes. Found labels of shape "
+            f"{tuple(targets.shape)} for {len(rows)} answers in {rows.shape[1]} classes. Use an output loss that needs "
+            "no labels (SoftLabels, BinarySoftLabels)."
+        )
+    labels = targets.flatten().long()
+    counted = labels != IGNORED
+    return labels.where(counted, 0), counted
+
+
+def numbers_like(answers: Float[Tensor, "*shape"], targets: Any, wanted_by: nn.Module) -> Float[Tensor, "*shape"]:
+    """The labels as numbers in the answers' shape and type; axes of length one do not matter, ``[B]`` fits ``[B, 1]``.
+
+    Raises:
+        DataError: if the labels are no tensor of real numbers.
+        ShapeMismatch: if there is not one for each answer.
+    """
+    name = type(wanted_by).__name__
+    if not isinstance(targets, Tensor) or targets.is_complex():
+        raise DataError(
+            f"{name} needs a tensor of labels. Found {type(targets).__name__}. Give "
+            "adapt=lambda raw: limbeck.Batch(inputs, targets), or your own task loss."
+        )
+    if answers.squeeze().shape != targets.squeeze().shape:
+        raise ShapeMismatch(
+            f"{name} needs one label for each of the student's answers {tuple(answers.shape)}. Found labels of shape "
+            f"{tuple(targets.shape)}. Use CrossEntropy for class numbers, or your own task loss."
+        )
+    return targets.reshape(answers.shape).to(answers.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 from limbeck._math.answers import answer_rows, divergence
 from limbeck._math.masking import masked_mean
 from limbeck.context import Context
-from limbeck.errors import RecipeError
+from limbeck.errors import RecipeError, ShapeMismatch
 from limbeck.outputs.family import OutputLoss
 from limbeck.outputs.labelled import labelled_rows
 
@@ -26,13 +26,14 @@ class SoftLabels(OutputLoss):
     over all $M$ answers; where a batch has a class number for each answer, over those whose label is not -100
     (padding, prompts); 0 if there is none. $T^2$ keeps the gradient's size when $T$ changes.
 
-    Shapes: logits ``[B, K]``, ``[B, N, K]`` or ``[B, K, H, W]``, the same of both.
+    Shapes: logits ``[B, K]``, ``[B, N, K]`` or ``[B, K, H, W]`` with at least two classes, the same of both.
 
     Args:
         temperature: $T$; default 4: official code of the benchmarks for small images; large models take 1 or 2.
 
     Raises:
-        ShapeMismatch: if student and teacher answer in different shapes.
+        ShapeMismatch: if student and teacher answer in different shapes, or in one logit only: the softmax of one is
+            always 1.
         RecipeError: if the temperature is not positive.
 
     Example:
@@ -43,6 +44,7 @@ class SoftLabels(OutputLoss):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"teacher_output"})
+    zero_when_equal: ClassVar[bool] = True
 
     def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()
@@ -53,6 +55,12 @@ class SoftLabels(OutputLoss):
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
         """The formula."""
         student, teacher = answer_rows(context.student_output), answer_rows(context.teacher_output)
+        if student.shape[1] < 2:
+            raise ShapeMismatch(
+                f"SoftLabels needs a logit for each of at least two classes. Found answers of shape "
+                f"{tuple(context.student_output.shape)}. Use BinarySoftLabels for a yes or no in one logit, LogitMSE "
+                "for a regression."
+            )
         apart = divergence(student, teacher, temperature=self.temperature)
         return masked_mean(apart, labelled_rows(context, student))
 

@@ -1,4 +1,4 @@
-"""Soft labels of standardised logits."""
+"""Any loss of logits, on standardised logits."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.answers import answer_rows, divergence
-from limbeck._math.masking import masked_mean
+from limbeck._math.answers import class_axis
 from limbeck.context import Context
 from limbeck.errors import RecipeError, ShapeMismatch
 from limbeck.outputs.family import OutputLoss
-from limbeck.outputs.labelled import labelled_rows
+from limbeck.outputs.soft_labels import SoftLabels
 
 _FEWEST_CLASSES = 5
 _EPS = 1e-7
@@ -23,11 +22,11 @@ class StandardisedLogits(OutputLoss):
 
     From "Logit Standardization in Knowledge Distillation" (Sun et al., CVPR 2024), https://arxiv.org/abs/2403.01427:
 
-    $$ \frac{T^2}{M} \sum_m \mathrm{KL}\bigl(\operatorname{softmax}(\hat z^t_m / T) \,\Vert\,
-       \operatorname{softmax}(\hat z^s_m / T)\bigr), \qquad \hat z = \frac{z - \bar z}{\sigma(z)} $$
+    $$ L(\hat z^s, \hat z^t), \qquad \hat z = \frac{z - \bar z}{\sigma(z)} $$
 
-    with mean and (unbiased) deviation over the classes of each answer, over the answers that
-    :class:`~limbeck.outputs.SoftLabels` counts.
+    with mean and (unbiased) deviation over the classes of each answer, and $L$ any loss that compares the student's
+    logits with the teacher's: :class:`~limbeck.outputs.SoftLabels` in the paper's main experiments, in others
+    :class:`~limbeck.outputs.DKD`. In a recipe: ``{kind: StandardisedLogits, loss: {kind: DKD, temperature: 2}}``.
 
     Differs from the paper: the deviation is $\sqrt{\sigma^2 + 10^{-14}}$ instead of $\sigma + 10^{-7}$, so that the
     gradient is finite where all logits are equal.
@@ -35,12 +34,13 @@ class StandardisedLogits(OutputLoss):
     Shapes: logits ``[B, K]``, ``[B, N, K]`` or ``[B, K, H, W]`` with at least 5 classes, the same of both.
 
     Args:
-        temperature: $T$; default 2: official code, which weighs this loss with 9.
+        loss: $L$; default ``SoftLabels(temperature=2)``: official code, which weighs it with 9.
+        temperature: of the default loss, where no loss is given.
 
     Raises:
         ShapeMismatch: if student and teacher answer in different shapes, or in fewer than 5 classes: of two
             standardised logits nothing is left but their order.
-        RecipeError: if the temperature is not positive.
+        RecipeError: if the temperature is not positive or given beside a loss, or the loss reads no teacher.
 
     Example:
         >>> import torch
@@ -51,30 +51,43 @@ class StandardisedLogits(OutputLoss):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"teacher_output"})
+    zero_when_equal: ClassVar[bool] = True
 
-    def __init__(self, *, temperature: float = 2.0) -> None:
+    def __init__(self, *, loss: OutputLoss | None = None, temperature: float | None = None) -> None:
         super().__init__()
-        if temperature <= 0:
+        if loss is None:
+            loss = SoftLabels(temperature=2.0 if temperature is None else temperature)
+        elif temperature is not None:
             raise RecipeError(
-                f"StandardisedLogits needs a temperature above 0. Found {temperature}. The paper takes 2."
+                f"StandardisedLogits needs either a loss or a temperature. Found {loss} and temperature {temperature}. "
+                "Give the temperature to that loss."
             )
-        self.temperature = temperature
+        if "teacher_output" not in loss.requires:
+            raise RecipeError(
+                f"StandardisedLogits needs a loss that compares with the teacher's logits. Found {loss}. Use it by "
+                "itself, or give SoftLabels, DKD or DIST."
+            )
+        self.loss = loss
+        # Facts of a class, which here are those of the loss inside.
+        for fact in ("requires", "non_negative", "zero_when_equal", "numeric_labels", "same_classes", "minimum_batch"):
+            setattr(self, fact, getattr(loss, fact))
 
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
-        """The formula."""
-        student, teacher = answer_rows(context.student_output), answer_rows(context.teacher_output)
-        if student.shape[1] < _FEWEST_CLASSES:
-            raise ShapeMismatch(
-                f"StandardisedLogits needs at least {_FEWEST_CLASSES} classes. Found {student.shape[1]}: standardised, "
-                "they say little but their order. Use SoftLabels."
-            )
-        apart = divergence(_standardised(student), _standardised(teacher), temperature=self.temperature)
-        return masked_mean(apart, labelled_rows(context, student))
+        """The loss of the standardised logits."""
+        student, teacher = _standardised(context.student_output), _standardised(context.teacher_output)
+        return self.loss.judge(context._replace(student_output=student, teacher_output=teacher))
 
     def extra_repr(self) -> str:
         """Options."""
-        return f"temperature={self.temperature}"
+        return f"loss={self.loss}"
 
 
-def _standardised(rows: Float[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-    return (rows - rows.mean(1, keepdim=True)) / (rows.var(1, keepdim=True) + _EPS**2).sqrt()
+def _standardised(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    axis = class_axis(logits)
+    if logits.ndim < 2 or logits.shape[axis] < _FEWEST_CLASSES:
+        raise ShapeMismatch(
+            f"StandardisedLogits needs at least {_FEWEST_CLASSES} classes. Found "
+            f"{logits.shape[axis] if logits.ndim > 1 else 1}: standardised, they say little but their order. Use "
+            "SoftLabels."
+        )
+    return (logits - logits.mean(axis, keepdim=True)) / (logits.var(axis, keepdim=True) + _EPS**2).sqrt()

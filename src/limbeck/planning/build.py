@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -12,14 +13,18 @@ import limbeck.outputs
 import limbeck.schedules
 from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
 from limbeck.batch import Batch, ReadOutput, read_logits
+from limbeck.context import Heads
 from limbeck.distiller.distiller import Distiller
 from limbeck.distiller.term import Term
+from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import PlanMismatch, RecipeError
+from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link
 from limbeck.outputs.family import OutputLoss
 from limbeck.planning import fitting
 from limbeck.planning.plan import Plan
 from limbeck.planning.term_plan import TermPlan
+from limbeck.progress import ProgressBar
 from limbeck.teachers.feature_source import FeatureSource
 
 TaskLoss = Callable[..., Any]
@@ -32,6 +37,7 @@ def build(
     total_steps: int,
     read_output: ReadOutput = read_logits,
     task_loss: TaskLoss | None = None,
+    heads: Heads = Heads(),
 ) -> Distiller:
     """A distiller for the plan, with fresh projectors and targets that still have to be fitted.
 
@@ -41,53 +47,105 @@ def build(
         total_steps: length of the training, for the schedule.
         read_output: takes the logits from what a model returned.
         task_loss: the user's own loss of logits and targets, for ``{kind: Given}``.
+        heads: the last linear layers of both models, for losses that read features through them.
 
     Raises:
         PlanMismatch: if a term cannot be built.
         RecipeError: if a component or an option is not known.
     """
-    terms = [build_term(plan, term) for term in plan.terms]
+    terms = build_terms(plan, heads)
     outputs = [_output(term.loss.kind, task_loss) or term.loss.build(limbeck.outputs) for term in plan.outputs]
     groups = (FEATURE,) * len(terms) + (OUTPUT,) * len(outputs)
-    shares = [term.share for term in plan.terms] + [term.share for term in plan.outputs]
+    shares = [share for _, share in terms] + [term.share for term in plan.outputs]
     balancer: Balancer = plan.balancer.build(limbeck.balancers, groups, shares=shares)
-    _check_signs(balancer, terms, outputs)
+    _check_signs(balancer, [term for term, _ in terms], outputs)
     schedule = None if plan.schedule.kind == "Constant" else plan.schedule.build(limbeck.schedules)
-    return Distiller(
+    distiller = Distiller(
         student,
-        terms=terms,
+        terms=[term for term, _ in terms],
         outputs=outputs,
         balancer=balancer,
         schedule=schedule,
         total_steps=total_steps,
         read_output=read_output,
     )
+    # What is added stands where the student does, so that targets can be fitted before the training moves everything.
+    device = next((each.device for each in student.parameters()), None)
+    for part in (distiller.terms, distiller.outputs, distiller.balancer):
+        part.to(device)
+    return distiller
 
 
-def build_term(plan: Plan, term: TermPlan) -> Term:
+def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]]:
+    """The feature terms with their shares; those of one loss as a group where the plan has an association."""
+    if plan.association is None:
+        return [(build_term(plan, term, heads), term.share) for term in plan.terms]
+    grouped: dict[str, list[TermPlan]] = {}
+    for term in plan.terms:
+        grouped.setdefault(str(term.loss), []).append(term)
+    found: list[tuple[Term | TermGroup, float]] = []
+    for planned in grouped.values():
+        terms = [build_term(plan, term, heads) for term in planned]
+        links = [link_of(plan, term) for term in planned]
+        if fitting.fuses(plan.association):
+            links = [fitting.described(link, term.targets)[0] for link, term in zip(links, planned, strict=True)]
+        association = plan.association.build(fitting.ASSOCIATIONS, links, method="for_links")
+        found.append((TermGroup(terms, association), planned[0].share))
+    return found
+
+
+def build_term(plan: Plan, term: TermPlan, heads: Heads = Heads()) -> Term:
     """One feature term."""
-    link = Link(_spec(plan, "student", term.student), _spec(plan, "teacher", term.teacher))
-    fitting.check(link, term.loss, term.projector, term.targets)
+    link, fused = link_of(plan, term), fitting.fuses(plan.association)
+    fitting.check(link, term.loss, term.projector, term.targets, fused)
     return Term(
         link,
-        loss=term.loss.build(fitting.LOSSES),
+        loss=fitting.build_loss(link, term.loss, term.projector, term.targets, heads, fused),
         projector=fitting.build_projector(link, term.projector, term.targets),
-        targets=fitting.build_targets(link, term.targets),
+        targets=fitting.build_targets(link, term.targets, heads),
     )
 
 
-def fit_targets(distiller: Distiller, source: FeatureSource | None, batches: Iterable[Batch]) -> None:
+def link_of(plan: Plan, term: TermPlan) -> Link:
+    """The two sites of a term, as the plan describes them."""
+    return Link(_spec(plan, "student", term.student), _spec(plan, "teacher", term.teacher))
+
+
+def fit_targets(
+    distiller: Distiller, source: FeatureSource | None, batches: Sequence[Batch], *, show: bool = False
+) -> None:
     """Let every target take its statistics from the teacher's features on a few batches.
+
+    The teacher runs on the batches anew for every term, so that no more than one batch of features is held.
+
+    Args:
+        distiller: whose targets to fit.
+        source: the teacher; without one nothing is done.
+        batches: to take the statistics from.
+        show: whether to show a progress bar on a terminal.
 
     Raises:
         DataError: if a feature is not finite.
     """
-    terms = [term for term in distiller.terms if isinstance(term, Term)]
+    terms = [term for term in distiller.every_term if term.takes_statistics]
     if source is None or not terms:
         return
-    captured = [source(batch).features for batch in batches]
-    for term in terms:
-        term.fit([features[term.link.teacher.site] for features in captured])
+    with ProgressBar("Reading the teacher", len(terms), show=show) as bar:
+        for term in terms:
+            term.fit(_Site(source, batches, term.link.teacher.site))
+            bar.advance()
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What a teacher gives at one site, batch by batch and as often as it is asked."""
+
+    source: FeatureSource
+    batches: Sequence[Batch]
+    site: str
+
+    def __iter__(self) -> Iterator[Feature]:
+        return (self.source(batch).features[self.site] for batch in self.batches)
 
 
 def _spec(plan: Plan, side: Any, site: str) -> FeatureSpec:
@@ -108,7 +166,7 @@ def _output(kind: str, task_loss: TaskLoss | None) -> OutputLoss | None:
     return limbeck.outputs.Given(task_loss)
 
 
-def _check_signs(balancer: Balancer, terms: Sequence[Term], outputs: Sequence[OutputLoss]) -> None:
+def _check_signs(balancer: Balancer, terms: Sequence[Term | TermGroup], outputs: Sequence[OutputLoss]) -> None:
     if not balancer.needs_non_negative:
         return
     negative = [each for each in (*(term.loss for term in terms), *outputs) if not each.non_negative]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -12,6 +11,7 @@ from limbeck.capture import probe
 from limbeck.errors import PlanMismatch, SiteError
 from limbeck.links import FeatureSpec
 from limbeck.planning.plan import Plan
+from limbeck.planning.stated import Layouts, stated_layouts
 
 
 def check_plan(
@@ -20,7 +20,7 @@ def check_plan(
     teacher: nn.Module,
     batch: Batch,
     *,
-    layouts: Mapping[str, str] | None = None,
+    layouts: Layouts | None = None,
     read_output: ReadOutput | None = None,
 ) -> Plan:
     """Compare every site of the plan with the models as they are.
@@ -32,10 +32,12 @@ def check_plan(
         PlanMismatch: if a site is gone or changed its shape; names it, and says how to re-plan.
     """
     specs: dict[str, tuple[FeatureSpec, ...]] = {}
+    axes = stated_layouts(layouts, teacher, student)
     for side, model in (("student", student), ("teacher", teacher)):
         sites = list(dict.fromkeys(getattr(term, side) for term in plan.terms))
+        stated = {site: each for site, each in axes[side].items() if site in sites}
         try:
-            found = probe(model, batch, sites=sites, layouts=layouts, output=read_output).specs if sites else ()
+            found = probe(model, batch, sites=sites, layouts=stated, output=read_output).specs if sites else ()
         except SiteError as error:
             raise PlanMismatch(f"The plan does not fit the {side}: {error} {_OFFER}") from error
         specs[side] = tuple(_compared(plan, side, each) for each in found)
@@ -65,7 +67,7 @@ def diff_plans(old: Plan, new: Plan) -> list[str]:
     Lines start with ``-`` for what is gone, ``+`` for what is new.
     """
     lines: list[str] = []
-    for name in ("student", "teacher", "balancer", "schedule"):
+    for name in ("student", "teacher", "association", "balancer", "schedule"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             lines += [f"- {name}: {was}", f"+ {name}: {now}"]
@@ -82,5 +84,7 @@ def _terms(plan: Plan) -> list[str]:
         for side, site in (("student", term.student), ("teacher", term.teacher)):
             spec = plan.spec("student" if side == "student" else "teacher", site)
             ends.append(site if spec is None else f"{site} ({spec.channels} channels, grid {spec.grid})")
-        lines.append(f"link {ends[0]} <- {ends[1]}: {term.loss} through {term.projector}")
+        through = "" if term.projector is None else f" through {term.projector}"
+        onto = "".join(f", {target}" for target in term.targets)
+        lines.append(f"link {ends[0]} <- {ends[1]}{onto}: {term.share:g} x {term.loss}{through}")
     return lines + [f"output {term.share:g} x {term.loss}" for term in plan.outputs]

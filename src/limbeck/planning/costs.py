@@ -5,32 +5,16 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from limbeck.batch import Batch, call, first_tensor, tensors
+from limbeck.batch import Batch, call, first_tensor, tensors, with_samples
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning.plan import Costs
 from limbeck.teachers.feature_source import FeatureSource
 
 SAMPLES = 4
 REPEATS = 3
-
-
-def take(batch: Batch, count: int) -> Batch:
-    """The first samples of a batch."""
-    size = batch.size
-
-    def cut(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value[:count] if value.ndim and len(value) == size else value
-        if isinstance(value, dict):
-            return {key: cut(each) for key, each in value.items()}
-        return type(value)(cut(each) for each in value) if isinstance(value, tuple | list) else value
-
-    return Batch(cut(batch.inputs), cut(batch.targets), cut(batch.keys))
 
 
 def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> Costs:
@@ -41,7 +25,7 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         source: the teacher.
         batch: its first samples are used, at least as many as the losses need.
     """
-    batch = take(batch, max(SAMPLES, distiller.minimum_batch))
+    batch = with_samples(batch, max(SAMPLES, distiller.minimum_batch))
     copied = copy.deepcopy(distiller).train()
     alone, distilled = [], []
     bytes_per_sample = 0

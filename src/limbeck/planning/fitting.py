@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 
+import limbeck.associations
 import limbeck.losses
 import limbeck.projectors
 import limbeck.targets
+from limbeck.context import Heads
 from limbeck.errors import PlanMismatch
 from limbeck.links import Link, Match
+from limbeck.losses.family import FeatureLoss
 from limbeck.projectors.family import Projector
 from limbeck.recipe.part import Part
 from limbeck.targets.family import Target
 
+ASSOCIATIONS: ModuleType = limbeck.associations
 LOSSES: ModuleType = limbeck.losses
 PROJECTORS: ModuleType = limbeck.projectors
 TARGETS: ModuleType = limbeck.targets
+_NO_HEADS = Heads()
 
 
 class Fitted(NamedTuple):
@@ -28,27 +34,34 @@ class Fitted(NamedTuple):
     reason: str
 
 
-def choose(link: Link, loss: Part) -> Fitted:
+def choose(link: Link, loss: Part, fused: Match = Match.NOTHING) -> Fitted:
     """What the loss needs between the two sides; nothing where they agree already.
 
     Positions are reconciled on the teacher's side by pooling to the common grid, or to a vector where the positions do
     not correspond; the student is then brought to that shape by the projector. A loss that compares channel by channel
-    gets a standardised target, on which a value of 1 means that nothing is explained.
+    gets a standardised target, on which a value of 1 means that nothing is explained, unless it reads the teacher's own
+    units.
+
+    Args:
+        link: the two sites.
+        loss: the comparison.
+        fused: in what an association makes the student agree already.
     """
-    needs = _needs(loss)
+    needs, cls = _needs(loss), loss.resolve(LOSSES)
     pool, reason = _pooling(link, needs)
-    targets = ([pool] if pool is not None else []) + ([Part(kind="Standardise")] if Match.CHANNELS in needs else [])
-    projector = choose_projector(link, loss, targets)
+    standardised = Match.CHANNELS in needs and not cls.needs_raw_target
+    targets = ([pool] if pool is not None else []) + ([Part(kind="Standardise")] if standardised else [])
+    projector = choose_projector(link, loss, targets, fused)
     if projector is not None and projector.kind == "PositionLinear":
         reason += "; positions are kept apart"
     return Fitted(projector, tuple(targets), reason)
 
 
-def choose_projector(link: Link, loss: Part, targets: Sequence[Part]) -> Part | None:
-    """The projector that a loss needs after the given targets, or ``None``."""
+def choose_projector(link: Link, loss: Part, targets: Sequence[Part], fused: Match = Match.NOTHING) -> Part | None:
+    """The projector that a loss needs after the given targets and an association that fuses, or ``None``."""
     aimed, same_space = described(link, targets)
     equal = aimed.already_equal() if same_space else aimed.already_equal() & ~Match.CHANNELS
-    missing = _needs(loss) & ~equal
+    missing = _needs(loss) & ~equal & ~fused
     if missing is Match.NOTHING:
         return None
     if Match.CHANNELS not in missing:
@@ -67,11 +80,15 @@ def described(link: Link, targets: Sequence[Part]) -> tuple[Link, bool]:
     return link, same_space
 
 
-def build_targets(link: Link, targets: Sequence[Part]) -> list[Target]:
-    """The targets, each built with the sizes that the one before leaves."""
+def build_targets(link: Link, targets: Sequence[Part], heads: Heads = _NO_HEADS) -> list[Target]:
+    """The targets, each built with the sizes that the one before leaves and, where it reads it, the teacher's head.
+
+    One that reads a head and gets none can describe what comes out of it, and refuses to be fitted.
+    """
     built: list[Target] = []
     for part in targets:
-        target: Target = part.build(TARGETS, link, method="for_link")
+        given = [link, heads] if part.resolve(TARGETS).requires else [link]
+        target: Target = part.build(TARGETS, *given, method="for_link")
         built.append(target)
         link = Link(link.student, target.describe(link.teacher))
     return built
@@ -84,14 +101,47 @@ def build_projector(link: Link, projector: Part | None, targets: Sequence[Part])
     return projector.build(PROJECTORS, described(link, targets)[0], method="for_link")
 
 
-def check(link: Link, loss: Part, projector: Part | None, targets: Sequence[Part]) -> None:
+def build_loss(
+    link: Link, loss: Part, projector: Part | None, targets: Sequence[Part], heads: Heads, fused: Match = Match.NOTHING
+) -> FeatureLoss:
+    """The loss, with the sizes that projector and targets leave and the heads that it reads features through.
+
+    Raises:
+        PlanMismatch: if it needs a head that the model does not have.
+    """
+    cls = loss.resolve(LOSSES)
+    for side in ("student", "teacher"):
+        if f"{side}_head" in cls.requires and getattr(heads, side) is None:
+            raise PlanMismatch(
+                f"{loss.kind} reads features through the {side}'s last linear layer. Found a {side} that has none. "
+                "Use a loss that needs no head (MSE, Cosine, CKA)."
+            )
+    if cls.for_link.__func__ is FeatureLoss.for_link.__func__:
+        return loss.build(LOSSES)
+    return loss.build(LOSSES, _joined(described(link, targets)[0], projector, fused), heads, method="for_link")
+
+
+def _joined(link: Link, projector: Part | None, fused: Match) -> Link:
+    """The link as projector and association leave it: the student described as what reaches the loss."""
+    student, teacher = link.student, link.teacher
+    aligned = fused | (Match.NOTHING if projector is None else _aligns(projector))
+    if Match.CHANNELS in aligned:
+        student = replace(student, channels=teacher.channels)
+    if aligned & (Match.POSITIONS | Match.GRID):
+        student = replace(student, positions=teacher.positions, grid=teacher.grid, prefix=teacher.prefix)
+    return Link(student, teacher)
+
+
+def check(
+    link: Link, loss: Part, projector: Part | None, targets: Sequence[Part], fused: Match = Match.NOTHING
+) -> None:
     """Refuse a term whose loss could not compare what reaches it.
 
     Raises:
         PlanMismatch: naming the two sites, what is missing and what to add.
     """
     aimed, _ = described(link, targets)
-    aligned = _aligns(projector) if projector is not None else Match.NOTHING
+    aligned = fused | (_aligns(projector) if projector is not None else Match.NOTHING)
     missing = _needs(loss) & ~aimed.already_equal() & ~aligned
     if missing is not Match.NOTHING:
         student, teacher = aimed.student, aimed.teacher
@@ -103,6 +153,11 @@ def check(link: Link, loss: Part, projector: Part | None, targets: Sequence[Part
             f"{teacher.positions} positions (grid {teacher.grid}). Write projector: "
             f"{fitting.projector and fitting.projector.plain()}, targets: {[each.plain() for each in fitting.targets]}."
         )
+
+
+def fuses(association: Part | None) -> Match:
+    """In what an association makes the student's features agree with their targets."""
+    return Match.NOTHING if association is None else association.resolve(ASSOCIATIONS).aligns
 
 
 def _needs(loss: Part) -> Match:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,23 +11,31 @@ import torch
 from torch import nn
 
 import limbeck.similarity
-from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap
+from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap, with_samples
 from limbeck.capture import Anatomy, probe
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.errors import LimbeckError, ModelError
+from limbeck.errors import DataError, LimbeckError, ModelError
 from limbeck.evaluating import evaluating
+from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.build import build, fit_targets
 from limbeck.planning.costs import measure_costs
 from limbeck.planning.plan import Plan
 from limbeck.planning.planner import Facts, make_plan, mapper_of
+from limbeck.planning.stated import Layouts, Sites, stated_layouts, stated_sites
+from limbeck.planning.task import Task
 from limbeck.progress import ProgressBar
 from limbeck.recipe.recipe import Recipe
 from limbeck.similarity.family import Similarity
 from limbeck.teachers.live import Teacher
-from limbeck.training.loaders import first_batches, hold_out, sample_count
+from limbeck.training.holding_out import hold_out, why_not_held_out
+from limbeck.training.loaders import first_batches, sample_count
 
 BATCHES = 8
+# Only what is looked at before training; the rest is read while it validates.
+HELD_BATCHES = 2
+# A plan's costs do not depend on how well the statistics of its targets are known.
+PLANNED_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Pair:
         train: loader to train with, without what is held out.
         validation: loader to validate with, or ``None``.
         batches: the first few batches, on the device.
+        held: the first batches of the validation data, if there are any, on the device.
         facts: of data and outputs.
         teacher_anatomy: the teacher's sites.
         student_anatomy: the student's sites.
@@ -52,6 +61,7 @@ class Pair:
     train: Iterable[Any]
     validation: Iterable[Any] | None
     batches: tuple[Batch, ...]
+    held: tuple[Batch, ...]
     facts: Facts
     teacher_anatomy: Anatomy
     student_anatomy: Anatomy
@@ -59,70 +69,66 @@ class Pair:
     read_output: ReadOutput
 
     @classmethod
-    def look(
+    def look(  # noqa: PLR0913 - what is known of models and data can be said here
         cls,
         teacher: nn.Module,
         student: nn.Module,
         train: Iterable[Any],
         validation: Iterable[Any] | None = None,
         *,
+        hold: bool = True,
         adapt: Adapt | None = None,
         output: ReadOutput | None = None,
-        layouts: Mapping[str, str] | None = None,
+        layouts: Layouts | None = None,
+        sites: Sites | None = None,
         seed: int = 0,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
         show: bool = True,
     ) -> Pair:
         """Read the first batches and probe both models with them.
 
+        Args:
+            teacher: any module.
+            student: any module.
+            train: loader of training batches.
+            validation: loader of validation batches.
+            hold: whether to hold out a share of the training data where there is no validation data.
+            adapt: turns what a loader yields into a batch.
+            output: takes the logits from what a model returned.
+            layouts: axes of sites whose layout cannot be told; see :func:`~limbeck.planning.stated.stated_layouts`.
+            sites: the sites to consider of a side, instead of those that are found.
+            seed: of what is held out.
+            device: where to run both models; that of the student by default.
+            show: whether to show a progress bar on a terminal.
+
         Raises:
-            DataError: if the loader is empty or its inputs are not finite.
-            ModelError: if a model does not run on the batch; says which.
+            DataError: if a loader is none, is empty or its inputs are not finite.
+            ModelError: if a model is none or does not run on the batch; says which.
         """
+        require_models(teacher, student)
         adapt, read_output = adapt or adapt_batch, output or read_logits
-        notes: list[Choice] = []
-        if validation is None:
-            split = hold_out(train, seed=seed)
-            if split is None:
-                notes.append(Choice("validation", "none", "the training data is a stream or too small to hold out of"))
-            else:
-                train, validation = split
-                held = len(split[1].dataset)  # pyright: ignore[reportArgumentType]
-                notes.append(
-                    Choice("validation", f"{held} samples", "10 % of the training data held out, as none was given")
-                )
-        batches = tuple(move(batch, device) for batch in first_batches(train, adapt, BATCHES))
-        teacher.to(device)
-        student.to(device)
-        anatomies = {}
-        with ProgressBar("Looking at the models", 2, show=show) as bar:
-            for side, model in (("teacher", teacher), ("student", student)):
-                try:
-                    anatomies[side] = probe(model, batches[0], layouts=layouts, output=read_output)
-                except ModelError as error:
-                    raise ModelError(f"The {side} does not run on the training data: {error}") from error
-                bar.advance(note=f"{side} read")
+        device = device if device is not None else _device(student)
+        samples, note = sample_count(train), None
+        if validation is None and hold:
+            train, validation, note = _divided(train, seed)
+        batches = tuple(move(each, device) for each in first_batches(train, adapt, BATCHES))
+        held: tuple[Batch, ...] = ()
+        if validation is not None:
+            held = tuple(
+                move(each, device) for each in first_batches(validation, adapt, HELD_BATCHES, name="validation")
+            )
+        axes, names = stated_layouts(layouts, teacher, student), stated_sites(sites)
+        anatomies = _probed(teacher.to(device), student.to(device), batches[0], axes, names, read_output, show)
+        answer = _shape(anatomies["student"])
         facts = Facts(
-            batch=batches[0],
-            samples=sample_count(train),
-            labelled=batches[0].targets is not None,
-            student_shape=_shape(anatomies["student"]),
+            samples=samples,
+            task=Task.read(batches, answer, takes_labels=_takes_labels(student, batches[0])),
+            student_shape=answer,
             teacher_shape=_shape(anatomies["teacher"]),
-            takes_labels=_takes_labels(student, batches[0]),
-            notes=tuple(notes),
+            notes=() if note is None else (note,),
         )
-        return cls(
-            teacher,
-            student,
-            train,
-            validation,
-            batches,
-            facts,
-            anatomies["teacher"],
-            anatomies["student"],
-            adapt,
-            read_output,
-        )
+        found = (facts, anatomies["teacher"], anatomies["student"])
+        return cls(teacher, student, train, validation, batches, held, *found, adapt, read_output)
 
     def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None, show: bool = True) -> Plan:
         """A plan for this pair, with what it costs.
@@ -138,9 +144,11 @@ class Pair:
         with Teacher(self.teacher, plan.teacher_sites) as source, ProgressBar("Planning", 3, show=show) as bar:
             distiller = build(plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in)
             try:
-                fit_targets(distiller, source, self.batches)
+                few = _first_samples(self.batches, max(PLANNED_SAMPLES, distiller.minimum_batch))
+                fit_targets(distiller, source, few)
                 bar.advance(note="targets fitted")
-                self.dry_run(distiller, source)
+                self._check(distiller, self.batches, "training")
+                self._try(distiller, source, few[0], "training")
                 bar.advance(note="measuring costs")
                 costs = measure_costs(distiller, source, self.batches[0])
             finally:
@@ -148,25 +156,46 @@ class Pair:
         return plan.model_copy(update={"costs": costs})
 
     def dry_run(self, distiller: Distiller, source: Teacher) -> None:
-        """One step forward without training, so that what cannot work fails here.
+        """One step forward without training, on training and on validation data, so that what cannot work fails here.
 
         Raises:
+            DataError: if the batches are too small for the losses, or their labels cannot be learnt.
             LimbeckError: from the part that cannot work.
         """
+        for name, batches in (("training", self.batches), ("validation", self.held)):
+            if batches:
+                self._try(distiller, source, self._check(distiller, batches, name), name)
+
+    def _check(self, distiller: Distiller, batches: Sequence[Batch], name: str) -> Batch:
+        """Look at batches without running anything; returns the first that is large enough for the losses."""
+        reading = [each for each in distiller.outputs if not isinstance(each, Given)]
+        if any("targets" in each.requires for each in reading if isinstance(each, OutputLoss)):
+            self.facts.task.check_labels(batches, name)
+        usable = next((batch for batch in batches if batch.size >= distiller.minimum_batch), None)
+        if usable is None:
+            raise DataError(
+                f"The losses need at least {distiller.minimum_batch} samples in a batch. Found "
+                f"{max(batch.size for batch in batches)} in the {name} data. Use larger batches, or other losses."
+            )
+        return usable
+
+    def _try(self, distiller: Distiller, source: Teacher, batch: Batch, name: str) -> None:
         try:
             with torch.no_grad(), evaluating(distiller):
-                batch = next((b for b in self.batches if b.size >= distiller.minimum_batch), self.batches[0])
                 out = distiller(batch, source(batch) if distiller.needs_teacher else None)
-        except (RuntimeError, IndexError, TypeError) as error:
+        except LimbeckError:
+            raise
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise LimbeckError(
-                f"The plan does not run on the first batch: {error}. Check that labels are class numbers from 0 below "
-                f"the student's {self.facts.student_shape and self.facts.student_shape[-1]} outputs, and that adapt "
-                "and output read batch and answer rightly."
+                f"The plan does not run on a batch of the {name} data: {type(error).__name__}: {error}. Check that "
+                f"labels are what the student answers ({self.facts.task.kind.value}: {self.facts.task.reason}), that "
+                "all batches have one form, and that adapt and output read batch and answer rightly."
             ) from error
-        bad = [name for name, value in zip(distiller.names, out.terms.tolist(), strict=True) if value != value]
+        bad = [each for each, value in zip(distiller.names, out.terms.tolist(), strict=True) if value != value]
         if bad:
             raise ModelError(
-                f"Every loss must be a number on the first batch. Found NaN in {bad}. Check the models' weights."
+                f"Every loss must be a number on the first batch. Found NaN in {bad} on the {name} data. Check the "
+                "models' weights."
             )
 
     def _scores(self, recipe: Recipe) -> Any:
@@ -178,6 +207,71 @@ class Pair:
             for batch in self.batches:
                 similarity.update(student(batch).features, teacher(batch).features)
         return similarity.compute()
+
+
+def require_models(teacher: Any, student: Any) -> None:
+    """Refuse what is no model, or no pair.
+
+    Raises:
+        ModelError: if one of them is no module, or both are the same.
+    """
+    for side, model in (("teacher", teacher), ("student", student)):
+        if not isinstance(model, nn.Module):
+            built = " Call it first, to build the model." if isinstance(model, type) else ""
+            raise ModelError(
+                f"The {side} must be a torch.nn.Module. Found {getattr(model, '__name__', type(model).__name__)}.{built}"
+                " Give teacher and student first, then the data."
+            )
+    if unwrap(teacher) is unwrap(student):
+        raise ModelError(
+            "Teacher and student must be two models. Found the same module twice. To distil a model into itself, give "
+            "a frozen copy as teacher: copy.deepcopy(model)."
+        )
+
+
+def _divided(train: Iterable[Any], seed: int) -> tuple[Iterable[Any], Iterable[Any] | None, Choice]:
+    """The training data without what is held out, the rest, and what to say of it."""
+    split = hold_out(train, seed=seed)
+    if split is None:
+        return train, None, Choice("validation", "none", why_not_held_out(train) or "nothing to hold out of")
+    held = sample_count(split[1])
+    reason = "10 % of the training data held out, as none was given"
+    return *split, Choice("validation", f"{held} samples", reason)
+
+
+def _probed(
+    teacher: nn.Module,
+    student: nn.Module,
+    batch: Batch,
+    layouts: Mapping[str, Mapping[str, str]],
+    sites: Mapping[str, Sequence[str] | None],
+    read_output: ReadOutput,
+    show: bool,
+) -> dict[str, Anatomy]:
+    anatomies = {}
+    with ProgressBar("Looking at the models", 2, show=show) as bar:
+        for side, model in (("teacher", teacher), ("student", student)):
+            try:
+                anatomies[side] = probe(model, batch, layouts=layouts[side], output=read_output, sites=sites[side])
+            except ModelError as error:
+                raise ModelError(f"The {side} does not run on the training data: {error}") from error
+            bar.advance(note=f"{side} read")
+    return anatomies
+
+
+def _first_samples(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """The first batches, cut, with so many samples together if there are as many."""
+    found: list[Batch] = []
+    missing = count
+    for batch in batches:
+        if missing > 0:
+            found.append(with_samples(batch, min(missing, batch.size)))
+            missing -= found[-1].size
+    return found
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((each.device for each in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 def _shape(anatomy: Anatomy) -> tuple[int, ...] | None:

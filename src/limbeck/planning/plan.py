@@ -19,6 +19,7 @@ from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.part import Part
 from limbeck.recipe.recipe import OutputTerm, Recipe, explain, read_yaml
 from limbeck.recipe.settings import Settings
+from limbeck.whole_file import write_text
 
 
 class Costs(BaseModel):
@@ -64,6 +65,7 @@ class Plan(BaseModel):
         student_sites: likewise.
         terms: feature terms.
         outputs: output losses.
+        association: says in every step how much each link counts; ``None`` where all count alike.
         balancer: weighs the terms.
         schedule: how the weights move.
         training: how the student is trained.
@@ -79,6 +81,7 @@ class Plan(BaseModel):
     student: str
     terms: tuple[TermPlan, ...]
     outputs: tuple[OutputTerm, ...]
+    association: Part | None = None
     balancer: Part
     schedule: Part
     training: Settings
@@ -88,8 +91,12 @@ class Plan(BaseModel):
     choices: tuple[Choice, ...] = ()
 
     def save(self, path: Path | str) -> None:
-        """Write the plan as YAML."""
-        Path(path).write_text(self.to_yaml(), encoding="utf-8")
+        """Write the plan as YAML, whole or not at all.
+
+        Raises:
+            RunError: if the file cannot be written.
+        """
+        write_text(path, self.to_yaml())
 
     def to_yaml(self) -> str:
         """The plan as YAML, in the order in which it is read."""
@@ -146,7 +153,8 @@ class Plan(BaseModel):
             numbers = ", ".join(f"{name}: {number}" for name, number in choice.candidates.items())
             choices.add_row(choice.name, str(choice.value), choice.reason + (f" ({numbers})" if numbers else ""))
         head = Text(f"Plan: {self.teacher} teaches {self.student} (recipe '{self.recipe.name}')", style="bold")
-        weigh = Text(f"Balance: {self.balancer}, schedule: {self.schedule}")
+        joined = f"Association: {self.association}, balance" if self.association else "Balance"
+        weigh = Text(f"{joined}: {self.balancer}, schedule: {self.schedule}")
         shown = [head, *([links] if self.terms else []), *([outputs] if self.outputs else []), weigh, choices]
         return Group(*shown, *([Text(f"Costs: {self.costs}")] if self.costs else []))
 

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 import limbeck.mapping
 import limbeck.similarity
-from limbeck.batch import Batch
 from limbeck.capture.anatomy import Anatomy
 from limbeck.choice import Choice
 from limbeck.errors import PlanMismatch
@@ -18,9 +15,11 @@ from limbeck.links import LayerMap, Link
 from limbeck.mapping.family import Mapper
 from limbeck.planning import fitting
 from limbeck.planning.plan import Plan
+from limbeck.planning.task import Task
 from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.part import Part
 from limbeck.recipe.recipe import OutputTerm, Recipe
+from limbeck.recipe.settings import Settings
 
 FEW_LABELS = 2000
 
@@ -30,46 +29,23 @@ class Facts:
     """What was learnt of the data and the models before anything is chosen.
 
     Attributes:
-        batch: the first batch.
-        samples: in an epoch; ``None`` for a stream.
-        labelled: whether batches have labels.
+        samples: in an epoch, those held out included; ``None`` for a stream.
+        task: what the labels ask of the student.
         student_shape: of the student's logits; ``None`` if it has none.
         teacher_shape: likewise.
-        takes_labels: whether inputs go by name and the student's forward takes ``labels`` among them.
         notes: decisions made on the way, such as the held-out share.
     """
 
-    batch: Batch
     samples: int | None
-    labelled: bool
+    task: Task
     student_shape: tuple[int, ...] | None
     teacher_shape: tuple[int, ...] | None
-    takes_labels: bool = False
     notes: tuple[Choice, ...] = ()
 
     @property
     def same_outputs(self) -> bool:
         """Whether both models answer in the same shape."""
         return self.student_shape is not None and self.student_shape == self.teacher_shape
-
-    @property
-    def own_loss(self) -> bool:
-        """Whether the labels are tokens that the student shifts and judges itself, as language models do."""
-        tokens = isinstance(self.batch.targets, Tensor) and self.batch.targets.ndim == 2
-        return self.takes_labels and tokens and self.classes
-
-    @property
-    def classes(self) -> bool:
-        """Whether the labels are class numbers that the student has a logit for."""
-        targets = self.batch.targets
-        return (
-            self.labelled
-            and isinstance(targets, Tensor)
-            and not targets.is_floating_point()
-            and self.student_shape is not None
-            and len(self.student_shape) >= 2
-            and self.student_shape[-1] > 1
-        )
 
 
 def make_plan(
@@ -95,12 +71,14 @@ def make_plan(
         PlanMismatch: if a loss cannot be used on a link of this pair.
         RecipeError: if the recipe names something unknown.
     """
-    choices = [*facts.notes, _sites_choice("student", student), _sites_choice("teacher", teacher)]
+    choices = [*facts.notes, facts.task.choice, _sites_choice("student", student), _sites_choice("teacher", teacher)]
     links: LayerMap = ()
     if recipe.features:
         links = mapper_of(recipe)(student.specs, teacher.specs, scores)
         choices.append(_mapping_choice(recipe, links, student, teacher))
-    terms = tuple(_term(recipe, link, index, len(links)) for link in links for index in range(len(recipe.features)))
+    terms = tuple(
+        planned_term(recipe, link, index, len(links)) for link in links for index in range(len(recipe.features))
+    )
     outputs, output_choice = choose_outputs(recipe, facts)
     choices += [output_choice, *_recipe_choices(recipe, bool(links))]
     if not terms and not outputs:
@@ -114,6 +92,7 @@ def make_plan(
         student=names[0],
         terms=terms,
         outputs=outputs,
+        association=recipe.association if terms else None,
         balancer=recipe.balancer,
         schedule=recipe.schedule,
         training=recipe.training,
@@ -134,42 +113,55 @@ def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[tuple[OutputTerm, ...]
     ``auto`` is the cautious default of findings.md: temperature 4 and half the weight below 2,000 labels, else plain
     labels, as soft labels helped with 500 to 1,000 labels and not with 4,000.
     """
-    name = "output loss"
     if recipe.outputs != "auto":
-        return recipe.outputs, Choice(name, _phrase(recipe.outputs), recipe.reason("outputs"))
-    labels = OutputTerm(loss=Part(kind="OwnLoss" if facts.own_loss else "CrossEntropy"))
-    soft = OutputTerm(loss=Part(kind="SoftLabels", temperature=4.0))
-    half = tuple(term.model_copy(update={"share": 0.5}) for term in (labels, soft))
+        return recipe.outputs, _outputs_choice(recipe.outputs, recipe.reason("outputs"))
+    means = facts.task.means
+    labels = () if means.labels is None else (OutputTerm(loss=Part(kind=means.labels)),)
+    softened = means.teacher in {"SoftLabels", "BinarySoftLabels"}
+    soft = () if means.teacher is None else (OutputTerm(loss=_part(means.teacher, softened)),)
     found = f"student's logits {facts.student_shape}, teacher's {facts.teacher_shape}"
-    if not facts.labelled:
-        if facts.same_outputs:
-            return (soft,), Choice(name, _phrase((soft,)), "no labels, but both models answer in the same classes")
-        return (), Choice(name, "none", f"no labels and no common answer ({found}): features alone")
-    if not facts.classes:
-        return (), Choice(name, "none", f"the labels are no classes of the student ({found}): features alone")
+    if not soft:
+        return (), _outputs_choice((), f"{facts.task.kind.value} ({facts.task.reason}): features alone")
+    if not labels and not facts.same_outputs:
+        return (), _outputs_choice((), f"no labels and no common answer ({found}): features alone")
+    if not labels:
+        return soft, _outputs_choice(soft, "no labels, but both models answer in the same shape")
     if not facts.same_outputs:
-        return (labels,), Choice(name, _phrase((labels,)), f"the models answer in different classes ({found})")
+        return labels, _outputs_choice(labels, f"the models answer in different classes ({found})")
+    if not softened:
+        return labels, _outputs_choice(labels, "numbers are learnt from the labels; the teacher's error is not added")
     if facts.samples is not None and facts.samples < FEW_LABELS:
-        reason = f"{facts.samples} labels, fewer than {FEW_LABELS}: soft labels help"
-        return half, Choice(name, _phrase(half), reason)
+        half = tuple(term.model_copy(update={"share": 0.5}) for term in (*labels, *soft))
+        return half, _outputs_choice(half, f"{facts.samples} labels, fewer than {FEW_LABELS}: soft labels help")
     amount = "a stream" if facts.samples is None else f"{facts.samples} labels"
-    return (labels,), Choice(name, _phrase((labels,)), f"{amount}: with {FEW_LABELS} or more plain labels do as well")
+    return labels, _outputs_choice(labels, f"{amount}: with {FEW_LABELS} or more plain labels do as well")
 
 
-def _phrase(outputs: Sequence[OutputTerm]) -> str:
+def _part(kind: str, softened: bool) -> Part:
+    return Part(kind=kind, temperature=4.0) if softened else Part(kind=kind)
+
+
+def _outputs_choice(outputs: tuple[OutputTerm, ...], reason: str) -> Choice:
+    return Choice("output loss", outputs_phrase(outputs), reason)
+
+
+def outputs_phrase(outputs: Sequence[OutputTerm]) -> str:
+    """Output losses in one line, as the choice of them shows them."""
     return " + ".join(f"{term.share:g} x {term.loss}" for term in outputs) or "none"
 
 
-def _term(recipe: Recipe, link: Link, index: int, links: int) -> TermPlan:
+def planned_term(recipe: Recipe, link: Link, index: int, links: int) -> TermPlan:
+    """What the recipe's feature loss number ``index`` becomes on one of ``links`` links."""
     feature = recipe.features[index]
-    fitted = fitting.choose(link, feature.loss)
+    fused = fitting.fuses(recipe.association)
+    fitted = fitting.choose(link, feature.loss, fused)
     targets = fitted.targets if feature.targets == "auto" else feature.targets
     projector = fitted.projector
     if feature.targets != "auto":
-        projector = fitting.choose_projector(link, feature.loss, targets)
+        projector = fitting.choose_projector(link, feature.loss, targets, fused)
     if feature.projector != "auto":
         projector = None if feature.projector == "none" else feature.projector
-    fitting.check(link, feature.loss, projector, targets)
+    fitting.check(link, feature.loss, projector, targets, fused)
     return TermPlan(
         student=link.student.site,
         teacher=link.teacher.site,
@@ -202,14 +194,18 @@ def _recipe_choices(recipe: Recipe, linked: bool) -> list[Choice]:
         Choice("balance", str(recipe.balancer), recipe.reason("balancer")),
         Choice("schedule", str(recipe.schedule), recipe.reason("schedule")),
     ]
-    optimizer = (
-        f"{training.optimizer}, weight decay {training.weight_decay:g}, gradients clipped at {training.clip}, "
-        f"rate decay {training.decay}"
-    )
     reason = "its defaults; projectors, biases and norms are not decayed; the rate first rises"
     rate = "found before training by short runs over a wide grid" if training.lr == "auto" else "given"
     return [
         *(choices if linked else []),
-        Choice("optimizer", optimizer, reason),
+        Choice("optimizer", optimizer_phrase(training), reason),
         Choice("learning rate", training.lr, rate),
     ]
+
+
+def optimizer_phrase(training: Settings) -> str:
+    """How the weights move, in one line, as the choice of it shows it."""
+    return (
+        f"{training.optimizer}, weight decay {training.weight_decay:g}, gradients clipped at {training.clip}, "
+        f"rate decay {training.decay}"
+    )

@@ -3,96 +3,203 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
-from limbeck.batch import Adapt, ReadOutput, call, move
+from limbeck.batch import Adapt, Batch, ReadOutput
 from limbeck.choice import Choice
 from limbeck.errors import TeacherError
-from limbeck.evaluating import evaluating
+from limbeck.planning.task import Task
+from limbeck.progress import ProgressBar
+from limbeck.training.evaluation import answers
+from limbeck.training.loaders import spread
+from limbeck.training.metrics import class_answers
 
 SAMPLES = 512
+_FEWEST = 20
+# Below so many samples, an accuracy near chance proves nothing against the teacher.
+_ENOUGH = 100
+# A teacher that agrees with rare classes teaches something, though always naming the most frequent one is right more
+# often: "fair agreement" (Landis & Koch, Biometrics 1977).
+_FAIR_AGREEMENT = 0.2
+_NAME = "teacher accuracy"
 
 
-@torch.no_grad()
 def check_teacher(
-    teacher: nn.Module, data: Iterable[Any], *, adapt: Adapt, read_output: ReadOutput, answers_taught: bool = True
-) -> Choice | None:
-    """Compare the teacher's answers with the labels on a few hundred samples.
+    teacher: nn.Module,
+    data: Sequence[Iterable[Any]],
+    task: Task,
+    *,
+    adapt: Adapt,
+    read_output: ReadOutput,
+    answers_taught: bool = True,
+    show: bool = True,
+) -> Choice:
+    """Compare the teacher's answers with the labels on a few hundred samples from all over the data.
 
     Args:
         teacher: judged in evaluation mode.
-        data: labelled batches.
-        adapt: turns what the loader yields into a batch.
+        data: loaders of labelled batches; a later one is used if those before have too few samples.
+        task: how to read labels and answers.
+        adapt: turns what a loader yields into a batch.
         read_output: takes the logits from what the teacher returned.
         answers_taught: whether the student learns from the answers too: for features alone the order of the teacher's
             classes does not matter.
+        show: whether to show a progress bar on a terminal.
 
     Returns:
-        What was found, for the plan; ``None`` if labels and logits cannot be compared.
+        What was found, for the plan; also where it could not be judged, with the reason.
 
     Raises:
         TeacherError: if it answers no better than always naming the most frequent class, to within two standard
-            errors; says whether its classes look permuted.
+            errors; says whether its classes are permuted.
+        DataError: if labels are out of range.
     """
-    answers, labels = _answers(teacher, data, adapt, read_output)
-    if answers is None or labels is None or len(labels) < 20:
-        return None
-    right = (answers == labels).float().mean().item()
-    chance = labels.bincount().max().item() / len(labels)
-    error = math.sqrt(chance * (1 - chance) / len(labels))
-    if right > chance + 2 * error:
-        reason = f"on {len(labels)} labelled samples; always naming the most frequent class gives {chance:.3f}"
-        return Choice("teacher accuracy", round(right, 4), reason)
-    best = _relabelled(answers, labels)
-    found = (
-        f"Found accuracy {right:.3f} on {len(labels)} samples, where always naming the most frequent class gives "
-        f"{chance:.3f}."
+    if not task.means.judged:
+        return _unchecked(f"the answers of this task are not right or wrong ({task.kind.value})")
+    given, right, samples = _asked(teacher, _samples(data, task, adapt), read_output, show)
+    if samples < _FEWEST:
+        return _unchecked(f"only {samples} labelled samples; {_FEWEST} are needed")
+    found = _Found(given, right, samples)
+    if len(right.unique()) < 2:
+        return _unchecked(f"all {samples} samples have the same label")
+    if found.knows:
+        return Choice(_NAME, round(found.accuracy, 4), found.basis)
+    if samples < _ENOUGH and found.accuracy > found.chance:
+        return _unchecked(f"accuracy {found.accuracy:.3f} {found.basis}: too few to tell")
+    renamed = found.renamed() if found.enough_to_rename else None
+    if answers_taught or (renamed is None and found.enough_to_rename):
+        raise _error(found, renamed)
+    if renamed is None:
+        return _unchecked(f"accuracy {found.accuracy:.3f}, perhaps with its classes in another order, {found.basis}")
+    reason = f"on {samples} samples with its classes renamed; features do not depend on their order"
+    return Choice(_NAME, round(renamed, 4), reason)
+
+
+def _unchecked(reason: str) -> Choice:
+    return Choice(_NAME, "not checked", reason)
+
+
+def _samples(data: Sequence[Iterable[Any]], task: Task, adapt: Adapt) -> Iterator[Batch]:
+    """Labelled batches from all over the first loader, and from the next while there are too few."""
+    seen = 0
+    for loader in data:
+        for batch in spread(loader, adapt, SAMPLES - seen):
+            task.check_labels([batch], "labelled")
+            seen += batch.size
+            yield batch
+        if seen >= SAMPLES // 2:
+            return
+
+
+def _asked(
+    teacher: nn.Module, batches: Iterable[Batch], read_output: ReadOutput, show: bool
+) -> tuple[Tensor, Tensor, int]:
+    """Answers, labels, and the number of samples they came from."""
+    given: list[Tensor] = []
+    right: list[Tensor] = []
+    samples = 0
+    with ProgressBar("Checking the teacher", SAMPLES, show=show) as bar:
+        for logits, targets in answers(teacher, batches, read_output):
+            found = class_answers(logits, targets)
+            given.append(found.given.cpu())
+            right.append(found.right.cpu())
+            # Positions of one map or text are alike: they count as one when chance is estimated.
+            samples += min(len(targets), len(found.right))
+            bar.advance(len(targets))
+    if not given:
+        return torch.zeros(0), torch.zeros(0), 0
+    return torch.cat(given), torch.cat(right), samples
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Answers beside labels."""
+
+    given: Int[Tensor, " n"]
+    right: Int[Tensor, " n"]
+    samples: int
+
+    @property
+    def accuracy(self) -> float:
+        return (self.given == self.right).double().mean().item()
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always naming the most frequent class."""
+        return self.right.bincount().max().item() / len(self.right)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the accuracy of chance."""
+        return math.sqrt(self.chance * (1 - self.chance) / self.samples)
+
+    @property
+    def agreement(self) -> float:
+        """Cohen's kappa: accuracy beyond what answers of these frequencies would reach independently of the labels."""
+        size = int(max(self.given.max(), self.right.max())) + 1
+        shares = [each.bincount(minlength=size).double() / len(each) for each in (self.given, self.right)]
+        expected = (shares[0] * shares[1]).sum().item()
+        return (self.accuracy - expected) / max(1 - expected, 1e-9)
+
+    @property
+    def knows(self) -> bool:
+        """Whether it is better than chance."""
+        better = self.accuracy > self.chance + 2 * self.error
+        return better or (self.agreement >= _FAIR_AGREEMENT and self.samples >= _ENOUGH)
+
+    @property
+    def basis(self) -> str:
+        return f"on {self.samples} labelled samples; always naming the most frequent class gives {self.chance:.3f}"
+
+    @property
+    def enough_to_rename(self) -> bool:
+        """Whether there are samples enough of each class to tell another order of the classes from ignorance."""
+        return self.samples >= 10 * len(self.right.unique()) and len(self.given.unique()) <= self.samples
+
+    def renamed(self) -> float | None:
+        """Accuracy on one half with the classes renamed as suits the other half best; ``None`` unless that is good.
+
+        Only a renaming one to one counts, and most answers must come right: a teacher that has merely learnt too
+        little is not better under another name.
+        """
+        half = torch.arange(len(self.given)) % 2 == 0
+        classes, numbers = torch.cat([self.given, self.right]).unique(return_inverse=True)
+        given, right = numbers.chunk(2)
+        size = len(classes)
+        table = torch.zeros(size, size)
+        table.index_put_((given[half], right[half]), torch.ones(()), accumulate=True)
+        names = torch.full((size,), -1)
+        for _ in range(size):
+            best = int(table.argmax())
+            if table.flatten()[best] <= 0:
+                break
+            mine, theirs = divmod(best, size)
+            names[mine] = theirs
+            table[mine], table[:, theirs] = -1, -1
+        accuracy = (names[given[~half]] == right[~half]).double().mean().item()
+        return accuracy if accuracy > max(0.5, self.chance + max(4 * self.error, 0.2)) else None
+
+
+def _error(found: _Found, renamed: float | None) -> TeacherError:
+    seen = (
+        f"Found accuracy {found.accuracy:.3f} on {found.samples} samples, where always naming the most frequent class "
+        f"gives {found.chance:.3f}."
     )
-    renamed = best > chance + max(4 * error, 0.2)
-    if renamed and not answers_taught:
-        reason = f"on {len(labels)} samples with its classes renamed; features do not depend on their order"
-        return Choice("teacher accuracy", round(best, 4), reason)
-    if renamed:
-        raise TeacherError(
-            f"The teacher's classes must be the labels' classes. {found} With its classes renamed it would reach "
-            f"{best:.3f}: they are in another order. Permute the labels or the teacher's last layer, or distil "
+    if renamed is not None:
+        return TeacherError(
+            f"The teacher's classes must be the labels' classes. {seen} With its classes renamed it would reach "
+            f"{renamed:.3f}: they are in another order. Permute the labels or the teacher's last layer, or distil "
             "features only (recipe='features')."
         )
-    raise TeacherError(
-        f"The teacher must know the task better than chance. {found} Check that its weights are loaded "
-        "(--teacher-weights) and that its inputs are normalised as in its own training; to go on all the same, give "
-        "check_teacher=False (--no-check-teacher)."
+    return TeacherError(
+        f"The teacher must know the task better than chance. {seen} Check that its weights are loaded "
+        "(--teacher-weights), that it is trained far enough, that its inputs are normalised as in its own training, and "
+        "that its classes are in the order of the labels; to go on all the same, give check_teacher=False "
+        "(--no-check-teacher)."
     )
-
-
-def _answers(
-    teacher: nn.Module, data: Iterable[Any], adapt: Adapt, read_output: ReadOutput
-) -> tuple[Tensor | None, Tensor | None]:
-    device = next((each.device for each in teacher.parameters()), torch.device("cpu"))
-    answers, labels, seen = [], [], 0
-    with evaluating(teacher):
-        for raw in data:
-            batch = adapt(move(raw, device))
-            logits, targets = read_output(call(teacher, batch.inputs)), batch.targets
-            if not isinstance(logits, Tensor) or not isinstance(targets, Tensor) or targets.is_floating_point():
-                return None, None
-            if logits.shape[:-1] != targets.shape or int(targets.max()) >= logits.shape[-1]:
-                return None, None
-            valid = targets >= 0
-            answers.append(logits.argmax(-1)[valid])
-            labels.append(targets[valid])
-            seen += batch.size
-            if seen >= SAMPLES:
-                break
-    return (torch.cat(answers), torch.cat(labels)) if answers else (None, None)
-
-
-def _relabelled(answers: Tensor, labels: Tensor) -> float:
-    """Accuracy if every class that the teacher names stood for the label it most often meets."""
-    classes = int(max(answers.max(), labels.max())) + 1
-    table = torch.zeros(classes, classes).index_put_((answers.cpu(), labels.cpu()), torch.tensor(1.0), accumulate=True)
-    return table.max(1).values.sum().item() / len(labels)

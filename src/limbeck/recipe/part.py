@@ -7,13 +7,15 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from limbeck.errors import RecipeError, nearest
 
+_GIVEN_BY_THE_PLAN = {"link", "groups", "shares"}
+
 
 class Part(BaseModel):
-    """One component by name, such as ``{kind: SoftLabels, temperature: 4}``.
+    """One component by name, such as ``{kind: SoftLabels, temperature: 4}``, or its kind alone, such as ``CKA``.
 
     ``kind`` is a name in the catalogue of its family (``limbeck.losses.__all__`` and so on), or
     ``"package.module:Class"`` for a class of your own, whose module you must have imported.
@@ -22,6 +24,10 @@ class Part(BaseModel):
         >>> import limbeck.outputs
         >>> Part(kind="SoftLabels", temperature=2.0).build(limbeck.outputs)
         SoftLabels(temperature=2.0)
+        >>> Part(kind="StandardisedLogits", loss={"kind": "DKD", "beta": 2}).build(limbeck.outputs)
+        StandardisedLogits(loss=DKD(alpha=1.0, beta=2.0, temperature=4.0))
+        >>> Part.model_validate("CKA")
+        Part(kind='CKA')
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -31,6 +37,11 @@ class Part(BaseModel):
     if TYPE_CHECKING:
 
         def __init__(self, *, kind: str, **options: Any) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,15 +77,18 @@ class Part(BaseModel):
         """
         cls = self.resolve(family)
         make = cls if method == "__init__" else getattr(cls, method)
-        known = inspect.signature(make).parameters
+        known = _options_of(make)
+        contract = family.__all__[-1]
         options = self.options
         for option, value in options.items():
             if option not in known:
-                names = [name for name in known if name not in {"link", "groups", "shares", "options"}]
-                raise RecipeError(f"{self.kind} has no option '{option}'. {nearest(option, names)}")
+                found = nearest(option, known) if known else "It has none."
+                raise RecipeError(f"{self.kind} has no option '{option}'. {found}")
             # YAML reads 4 as a whole number where a fraction is meant.
-            if isinstance(value, int) and known[option].annotation in {"float", float}:
+            if isinstance(value, int) and known[option].annotation in {"float", float, "float | None"}:
                 options[option] = float(value)
+            if isinstance(value, Part | dict | str) and contract in str(known[option].annotation):
+                options[option] = _inner(option, value).build(family)
         try:
             return make(*arguments, **options, **more)
         except TypeError as error:
@@ -82,7 +96,29 @@ class Part(BaseModel):
 
     def __str__(self) -> str:
         """Kind and options, as a call."""
-        return f"{self.kind}({', '.join(f'{key}={value}' for key, value in self.options.items())})"
+        options = {key: _inner(key, each) if _is_part(each) else each for key, each in self.options.items()}
+        return f"{self.kind}({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+
+def _options_of(make: Any) -> dict[str, inspect.Parameter]:
+    """What can be said by name, without what the plan itself gives."""
+    by_name = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    parameters = inspect.signature(make).parameters.items()
+    return {name: each for name, each in parameters if each.kind in by_name and name not in _GIVEN_BY_THE_PLAN}
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, dict) and "kind" in value
+
+
+def _inner(option: str, value: Part | dict[str, Any] | str) -> Part:
+    """A component that is an option of another, such as the loss inside of ``StandardisedLogits``."""
+    try:
+        return Part.model_validate(value)
+    except ValidationError as error:
+        raise RecipeError(
+            f"'{option}' needs a kind and its options, such as {option}: {{kind: SoftLabels}}. Found {value}."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

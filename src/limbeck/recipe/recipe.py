@@ -30,7 +30,8 @@ class FeatureTerm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     loss: Part = Part(kind="MSE")
-    projector: Part | Literal["auto", "none"] = "auto"
+    # The two words first, as any other one is a kind.
+    projector: Literal["auto", "none"] | Part = Field(default="auto", union_mode="left_to_right")
     targets: tuple[Part, ...] | Auto = "auto"
     share: float = Field(default=1.0, gt=0)
 
@@ -54,6 +55,7 @@ class Recipe(BaseModel):
         mapping: chooses the links.
         similarity: what a mapper that needs scores measures.
         features: losses on every link; empty for none.
+        association: says in every step how much each link counts; all alike if not given.
         outputs: losses on the logits; ``auto`` chooses by the number of labels and by whether the classes agree.
         balancer: weighs the terms.
         average_links: whether Loss 1 is the mean over the links instead of their sum.
@@ -74,6 +76,7 @@ class Recipe(BaseModel):
     mapping: Part = Part(kind="SameDepth")
     similarity: Part = Part(kind="MinibatchCKA")
     features: tuple[FeatureTerm, ...] = (FeatureTerm(),)
+    association: Part | None = None
     outputs: tuple[OutputTerm, ...] | Auto = "auto"
     balancer: Part = Part(kind="Fixed", feature=10.0, output=1.0)
     average_links: bool = False
@@ -96,6 +99,10 @@ class Recipe(BaseModel):
             return source
         if isinstance(source, dict):
             return cls._checked(source, "the recipe")
+        if not isinstance(source, str | Path):
+            raise RecipeError(
+                f"A recipe is the name of a shipped one, the path of a YAML file, or its content. Found {source!r}."
+            )
         path = Path(source)
         if path.suffix not in {".yaml", ".yml"}:
             path = SHIPPED / f"{source}.yaml"

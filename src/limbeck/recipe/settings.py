@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from limbeck.errors import RecipeError
+
+# Each says how long a training is, so the one said last takes the place of the other.
+LENGTHS = {"steps": "epochs", "epochs": "steps"}
 
 
 class Settings(BaseModel):
@@ -48,3 +53,24 @@ class Settings(BaseModel):
     patience: int | None = Field(default=None, gt=0)
     evaluations: int = Field(default=40, gt=0)
     seed: int = Field(default=0, ge=0)
+
+    def given(self, **settings: Any) -> Settings:
+        """These settings with others in their place; steps take the place of epochs, and epochs of steps.
+
+        Raises:
+            RecipeError: if both steps and epochs are given.
+            pydantic.ValidationError: if a value is refused.
+
+        Example:
+            >>> found = Settings(steps=100, lr=0.1).given(epochs=3)
+            >>> found.steps, found.epochs, found.lr
+            (None, 3, 0.1)
+        """
+        lengths = [key for key in LENGTHS if settings.get(key) is not None]
+        if len(lengths) > 1:
+            raise RecipeError(
+                f"Training is as long as steps or as epochs say. Found both: steps={settings['steps']}, "
+                f"epochs={settings['epochs']}. Give one of them."
+            )
+        forgotten = {LENGTHS[key]: None for key in lengths}
+        return Settings.model_validate({**self.model_dump(), **settings, **forgotten})

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from limbeck.batch import call, first_tensor, move, unwrap
+from limbeck.batch import call, move, size_of, unwrap, with_samples
 from limbeck.errors import LimbeckError
 from limbeck.evaluating import evaluating
 
@@ -111,7 +111,11 @@ def latencies(
     if repeats < 1:
         raise LimbeckError(f"Latency is the median of at least 1 call. Found repeats={repeats}. Use 30.")
     if batch is not None:
-        inputs = _first(inputs, batch)
+        if not 1 <= batch <= (samples := size_of(inputs)):
+            raise LimbeckError(
+                f"Latency of a batch of {batch} needs that many samples. Found {samples}. Give larger inputs."
+            )
+        inputs = with_samples(inputs, batch)
     placed = {name: move(inputs, _device(model)) for name, model in models.items()}
     times: dict[str, list[float]] = {name: [] for name in models}
     names = list(models)
@@ -146,22 +150,3 @@ def _wait(device: torch.device) -> None:
 def _device(model: nn.Module) -> torch.device:
     tensor = next(iter(model.parameters()), next(iter(model.buffers()), None))
     return torch.device("cpu") if tensor is None else tensor.device
-
-
-def _first(inputs: Any, batch: int) -> Any:
-    samples = len(first_tensor(inputs))
-    if not 1 <= batch <= samples:
-        raise LimbeckError(
-            f"Latency of a batch of {batch} needs that many samples. Found {samples}. Give larger inputs."
-        )
-
-    def cut(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value[:batch] if value.ndim and len(value) == samples else value
-        if isinstance(value, Mapping):
-            return {key: cut(each) for key, each in value.items()}
-        if isinstance(value, tuple | list):
-            return type(value)(cut(each) for each in value)
-        return value
-
-    return cut(inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -40,20 +40,23 @@ class Report:
     seconds: float = 0.0
     run_dir: str | None = None
     metric: str = "metric"
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def verdict(self) -> str:
         """What the numbers say, in a few sentences."""
         said = []
         if self.evaluation is not None:
-            said.append(f"{self.metric} on validation {self.evaluation.metric:.4f} ({self.evaluation.samples} scores)")
-            if self.teacher_score is not None:
-                said[-1] += f", the teacher's {self.teacher_score:.4f}"
+            teacher = "" if self.teacher_score is None else f", the teacher's {self.teacher_score:.4f}"
+            judged = f"judged on {self.evaluation.samples} answers"
+            said.append(f"on validation, {self.metric} is {self.evaluation.metric:.4f}{teacher} ({judged})")
         else:
             said.append("no validation data: the student has the weights of the last step")
         said += self._links()
-        said.append("whether features helped shows only beside a run with recipe='soft-labels' and one with 'labels'")
+        if self.plan.terms:
+            said.append(
+                "whether the features helped shows beside the same student trained with recipe='soft-labels' and with "
+                "recipe='labels'"
+            )
         return ". ".join(each[0].upper() + each[1:] for each in said) + "."
 
     def _links(self) -> list[str]:
@@ -66,9 +69,12 @@ class Report:
         said = []
         if unexplained:
             worst, best = max(unexplained.values()), min(unexplained.values())
-            said.append(f"of the teacher's standardised features {best:.2f} to {worst:.2f} is left unexplained")
+            said.append(
+                f"on the linked features the mean squared error is {best:.2f} to {worst:.2f}, where 1 means that "
+                "nothing of the teacher's is explained"
+            )
         if dead:
-            said.append(f"nothing is explained at {dead}: drop these links and compare")
+            said.append(f"nothing is explained at {', '.join(dead)}: take these links out of the plan and compare")
         return said
 
     def to_json(self) -> str:
@@ -88,7 +94,6 @@ class Report:
                 "after": [list(row) for row in self.after],
             },
             "plan": self.plan.model_dump(mode="json"),
-            "notes": list(self.notes),
         }
         return json.dumps(content, indent=2)
 
@@ -96,7 +101,7 @@ class Report:
         """The report for people."""
         plan = self.plan
         lines = [f"# {plan.teacher} teaches {plan.student}", "", self.verdict, ""]
-        lines += _table(
+        lines += markdown_table(
             ["what", "value"],
             [
                 ["student parameters", f"{sum(each.numel() for each in self.student.parameters()):,}"],
@@ -105,25 +110,30 @@ class Report:
                 ["expected cost", plan.costs or "not measured"],
             ],
         )
-        lines += ["## Choices", "", *_table(["choice", "value", "reason"], [_choice(each) for each in plan.choices])]
+        lines += self._replanned()
+        rows = [_choice(each) for each in plan.choices]
+        lines += ["## Choices", "", *markdown_table(["choice", "value", "reason"], rows)]
         if plan.terms:
             rows = [[term.student, term.teacher, term.loss, term.projector or "-", term.reason] for term in plan.terms]
-            lines += ["## Features", "", *_table(["student", "teacher", "loss", "projector", "reason"], rows)]
+            lines += ["## Features", "", *markdown_table(["student", "teacher", "loss", "projector", "reason"], rows)]
         rows = [[output.loss, f"{output.share:g}"] for output in plan.outputs]
-        lines += ["## Outputs", "", *_table(["loss", "share"], rows)]
+        lines += ["## Outputs", "", *markdown_table(["loss", "share"], rows)]
         if len(self.before) and len(self.after):
             lines += ["## Similarity of linked sites", "", "Unbiased linear CKA, before -> after.", ""]
             lines += self._similarity()
         lines += ["## How it went", "", *self._history()]
-        lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines) + "\n"
+
+    def _replanned(self) -> list[str]:
+        changes = [line for choice in self.plan.choices if choice.name == "re-planned" for line in choice.value]
+        return ["## Planned anew", "", "```diff", *changes, "```", ""] if changes else []
 
     def _similarity(self) -> list[str]:
         rows = [
             [spec.site, *(f"{was:.2f} -> {now:.2f}" for was, now in zip(before, after, strict=True))]
             for spec, before, after in zip(self.plan.student_sites, self.before, self.after, strict=True)
         ]
-        return _table(["", *(spec.site for spec in self.plan.teacher_sites)], rows)
+        return markdown_table(["", *(spec.site for spec in self.plan.teacher_sites)], rows)
 
     def _history(self) -> list[str]:
         rows = list(self.history)
@@ -138,7 +148,7 @@ class Report:
             ]
             for row in shown
         ]
-        return _table(["step", "loss", f"validation {self.metric}", "rate"], cells)
+        return markdown_table(["step", "loss", f"validation {self.metric}", "rate"], cells)
 
     def __repr__(self) -> str:
         """The verdict."""
@@ -153,6 +163,12 @@ def _choice(choice: Any) -> list[Any]:
     return [choice.name, choice.value, choice.reason + (f" ({numbers})" if numbers else "")]
 
 
-def _table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
+def markdown_table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Lines of a table in Markdown, and an empty one behind it.
+
+    Example:
+        >>> markdown_table(["site", "loss"], [["layer1", 0.5]])
+        ['| site | loss |', '| --- | --- |', '| layer1 | 0.5 |', '']
+    """
     shown = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in shown] + [""]

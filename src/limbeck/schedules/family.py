@@ -18,6 +18,11 @@ class Strength(NamedTuple):
 class Schedule(ABC):
     """A function of the share of the training that is done; it has no state."""
 
+    @property
+    def outputs_from(self) -> float:
+        """The share of the training from which the outputs act; before it a judgement by answers means nothing."""
+        return 0.0
+
     @abstractmethod
     def __call__(self, progress: float, /) -> Strength:
         """The strengths at ``progress``, a number from 0 (first step) to 1 (after the last step)."""

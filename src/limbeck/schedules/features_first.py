@@ -41,6 +41,11 @@ class FeaturesFirst(Schedule):
         if not 0 <= self.share < 1:
             raise RecipeError(f"FeaturesFirst needs a share from 0 to below 1. Found {self.share}.")
 
+    @property
+    def outputs_from(self) -> float:
+        """The end of the share for features alone."""
+        return self.share
+
     def __call__(self, progress: float, /) -> Strength:
         """No outputs until the share is done; then outputs in full and features on a cosine to zero."""
         if progress < self.share:

@@ -17,14 +17,19 @@ from limbeck.progress import ProgressBar
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.evaluation import Evaluation
+from limbeck.training.interrupt import Interrupted
 from limbeck.training.length import Length
 from limbeck.training.metrics import Metric
-from limbeck.training.optimizers import MakeOptimizer
 from limbeck.training.trainer import Diverged, Trainer
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 DEFAULT_RATE = 1e-3
 LONGEST_SHARE = 0.25
+OWN_RATES = Choice(
+    "learning rate",
+    "the optimizer's own",
+    "your optimizer comes with its rates, which warm-up and decay multiply; give lr= for another one",
+)
 
 
 @dataclass(frozen=True)
@@ -33,24 +38,24 @@ class RateSearch:
 
     The rate decides more than the recipe, and the best one for a recipe is often not the student's own (findings.md:
     47 of 134 cells share it; feature recipes peak at up to 16 times it). The grid is half-decades from 1e-4 to 0.3
-    (our choice); each run has the whole schedule of a training, shortened.
+    (our choice); each run has the whole schedule of a training, shortened, and is judged at its end.
 
     Attributes:
         settings: of the training; the rate is left out.
         length: of the training that the rate is for.
-        budget: what the search may cost together with the training, in trainings.
+        budget: what the search may cost together with the training, in trainings; ``None`` to not search.
         grid: the rates.
     """
 
     settings: Settings
     length: Length
-    budget: float = 3.0
+    budget: float | None = 3.0
     grid: Sequence[float] = GRID
 
     @property
     def short(self) -> Length:
         """Length of one short run."""
-        share = min(LONGEST_SHARE, max(0.0, self.budget - 1) / len(self.grid))
+        share = min(LONGEST_SHARE, max(0.0, (self.budget or 1.0) - 1) / len(self.grid))
         steps = max(1, min(self.length.steps, max(20, math.ceil(self.length.steps * share))))
         return replace(self.length, steps=steps, every=steps, patience=None)
 
@@ -59,19 +64,24 @@ class RateSearch:
         distiller: Distiller,
         source: FeatureSource | None,
         train: Iterable[Any],
-        validation: Iterable[Any],
+        validation: Iterable[Any] | None,
         *,
         metric: Metric | None,
         adapt: Adapt,
         accelerator: Accelerator,
-        optimizer: MakeOptimizer | None = None,
         show: bool = True,
     ) -> tuple[float, Choice]:
         """The best rate and the decision; the distiller is not touched.
 
+        Without validation data, or without a budget, it is 1e-3 (AdamW's default).
+
         Raises:
             Diverged: if no rate gives a finite loss.
+            Interrupted: on Ctrl-C; nothing is trained or saved then.
         """
+        if self.budget is None or validation is None:
+            reason = "no validation data to search with" if validation is None else "the search was switched off"
+            return DEFAULT_RATE, Choice("learning rate", DEFAULT_RATE, reason)
         found: dict[float, Evaluation | None] = {}
         with ProgressBar("Learning rate", len(self.grid), show=show) as bar:
             for rate in self.grid:
@@ -85,7 +95,6 @@ class RateSearch:
                     length=self.short,
                     metric=metric,
                     adapt=adapt,
-                    optimizer=optimizer,
                     accelerator=accelerator,
                     label=None,
                 )
@@ -93,9 +102,14 @@ class RateSearch:
                     found[rate] = trainer.fit(train, validation)
                 except Diverged:
                     found[rate] = None
+                except KeyboardInterrupt:
+                    raise Interrupted(
+                        f"Stopped while the learning rate was searched, at lr={rate:g}; the student is not trained yet."
+                    ) from None
+                finally:
                     # What a trial left with accelerate must not be in the training's checkpoints.
                     accelerator.free_memory()
-                trial.close()
+                    trial.close()
                 bar.advance(note=f"lr {rate:g}")
         best = _best(found)
         if best is None:

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck.errors import DataError, RecipeError
+from limbeck.errors import RecipeError
 from limbeck.features import Features
 from limbeck.similarity.family import Similarity
+from limbeck.similarity.pooled_features import PooledFeatures
 
 
 class RidgePredictability(Similarity):
@@ -54,34 +55,18 @@ class RidgePredictability(Similarity):
             )
         self.ridge = ridge
         self.folds = folds
-        self._student: dict[str, list[Tensor]] = {}
-        self._teacher: dict[str, list[Tensor]] = {}
+        self._kept = PooledFeatures("RidgePredictability")
 
-    @torch.no_grad()
     def update(self, student: Features, teacher: Features, /) -> None:
         """Keep the pooled features of one batch."""
-        for kept, features in ((self._student, student), (self._teacher, teacher)):
-            if kept and tuple(kept) != tuple(features):
-                raise DataError(
-                    f"RidgePredictability needs the same sites in every batch. Found {tuple(kept)}, then "
-                    f"{tuple(features)}."
-                )
-            for site, feature in features.items():
-                kept.setdefault(site, []).append(feature.full_precision().pooled().cpu().float())
+        self._kept.add(student, teacher)
 
     def compute(self) -> Float[Tensor, "S T"]:
         """How much of every teacher site each student site predicts."""
-        student = [torch.cat(parts) for parts in self._student.values()]
-        teacher = [torch.cat(parts) for parts in self._teacher.values()]
-        samples = len(student[0]) if student else 0
-        if samples < 2 * self.folds:
-            raise DataError(
-                f"RidgePredictability needs at least {2 * self.folds} samples for {self.folds} folds. Found {samples}. "
-                "Give more batches."
-            )
+        student, teacher = self._kept.rows(fewest=2 * self.folds)
         widths = [each.shape[1] for each in teacher]
         y = torch.cat(teacher, 1).double()
-        fold = torch.arange(samples, device="cpu") % self.folds
+        fold = torch.arange(len(y), device="cpu") % self.folds
         return torch.stack([self._predicted(x.double(), y, fold, widths) for x in student]).float()
 
     def _predicted(

@@ -90,15 +90,24 @@ def _configuration(transformers: Any, full: str, source: str, options: dict[str,
         )
     # Setting num_labels anew also rewrites id2label; the order of the options does not matter.
     config.update(options)
+    parts = [config, *(each for each in vars(config).values() if hasattr(each, "_attn_implementation"))]
+    fetched = [each._attn_implementation for each in parts if "/" in str(each._attn_implementation)]
+    if fetched:
+        # transformers fetches an attention so named from the hub and runs it.
+        raise ModelError(
+            f"{full} asks for the attention '{fetched[0]}', which is code from the hub. Correct its configuration, or "
+            "build such a model in a factory: path.py:factory."
+        )
     return config
 
 
 def _architecture(transformers: Any, full: str, asked: str | None, config: Any) -> Any:
     named = asked or next(iter(config.architectures or []), "AutoModel")
-    kind = getattr(transformers, named, None)
-    if kind is None:
+    kind = getattr(transformers, str(named), None)
+    chosen_later = hasattr(kind, "from_config") and str(named).startswith("AutoModel")
+    if not chosen_later and not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)):
         raise ModelError(
-            f"{full} names the architecture '{named}'. transformers {transformers.__version__} has no such class. Give "
+            f"{full} names the architecture '{named}'. transformers {transformers.__version__} has no such model. Give "
             'the option architecture, such as "AutoModel" or "AutoModelForSequenceClassification".'
         )
     return kind

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from limbeck.errors import ModelError, nearest
+from limbeck.sources.building import building
 from limbeck.sources.extra import optional
-from limbeck.sources.hub import brief, hub_error
 
 
 def timm_model(name: str, *, published: bool, options: Mapping[str, Any]) -> nn.Module:
@@ -36,11 +36,5 @@ def timm_model(name: str, *, published: bool, options: Mapping[str, Any]) -> nn.
             f"timm {timm.__version__} has no model '{name}'. {nearest(name, timm.list_models())} "
             "timm.list_models() is the full list."
         )
-    try:
+    with building(full, options, fetches=elsewhere or bool(options.get("pretrained", published))):
         return timm.create_model(name, **{"pretrained": published, **options})
-    except TypeError as error:
-        raise ModelError(f"{full} does not take the options {dict(options)} ({brief(error)}). Correct them.") from error
-    except Exception as error:
-        if elsewhere or options.get("pretrained", published):
-            raise hub_error(full, error) from error
-        raise ModelError(f"{full} could not be built ({brief(error)}). Correct the name or the options.") from error

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from limbeck.errors import ModelError, nearest
+from limbeck.sources.building import building
 from limbeck.sources.extra import optional
-from limbeck.sources.hub import brief, hub_error
 
 
 def torchvision_model(name: str, *, published: bool, options: Mapping[str, Any]) -> nn.Module:
@@ -42,11 +42,6 @@ def torchvision_model(name: str, *, published: bool, options: Mapping[str, Any])
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         # The builders of detectors and segmenters fetch a backbone unless they are told not to.
         asked.setdefault("weights_backbone", None)
-    try:
+    fetches = asked["weights"] is not None or asked.get("weights_backbone") is not None
+    with building(full, options, fetches=fetches):
         return models.get_model(name, **asked)
-    except (TypeError, KeyError) as error:
-        raise ModelError(f"{full} does not take the options {dict(options)} ({brief(error)}). Correct them.") from error
-    except Exception as error:
-        if asked["weights"] is not None or asked.get("weights_backbone") is not None:
-            raise hub_error(full, error) from error
-        raise ModelError(f"{full} could not be built ({brief(error)}). Correct the options.") from error

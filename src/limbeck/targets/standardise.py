@@ -6,20 +6,19 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from limbeck.errors import TeacherError
 from limbeck.features import Feature
 from limbeck.links import Link
-from limbeck.targets.family import Target
+from limbeck.targets.family import FittedTarget
+from limbeck.targets.statistics import require_spread, valid_rows
 
 
-class Standardise(Target):
+class Standardise(FittedTarget):
     r"""Give every channel of the teacher mean 0 and deviation 1, by statistics that are taken once and then frozen.
 
-    As in UNIC (Sariyildiz et al., ECCV 2024), https://arxiv.org/abs/2408.05088, and PHI-S (Ranzinger et al. 2024),
-    https://arxiv.org/abs/2410.01680:
+    As in "UNIC: Universal Classification Models via Multi-teacher Distillation" (Sariyildiz et al., ECCV 2024),
+    https://arxiv.org/abs/2408.05088:
 
     $$ \frac{t_{bnc} - \mu_c}{\max(\sigma_c, \, \epsilon \, \bar\sigma)}, \qquad
        \bar\sigma^2 = \frac1C \sum_c \sigma_c^2 $$
@@ -27,8 +26,10 @@ class Standardise(Target):
     with mean and deviation over samples and valid positions. Without it a few channels of large variance are most of a
     squared error; with it an MSE of 1 means that nothing is explained.
 
-    Differs from the papers: frozen instead of moving, so that the objective stays the same; the floor is relative to
-    the other channels, so that a dead channel, whose deviation is rounding noise, is not blown up to 1.
+    Differs from the paper: frozen instead of moving, so that the objective stays the same; the floor is relative to
+    the other channels, so that a dead channel, whose deviation is rounding noise, is not blown up to 1. It is the
+    per-channel baseline in "PHI-S: Distribution Balancing for Label-Free Multi-Teacher Distillation" (Ranzinger et al.
+    2024, https://arxiv.org/abs/2410.01680), not PHI-S itself, which rotates the channels and has a single scale.
 
     Shapes: ``[B, N, C]`` to ``[B, N, C]``, in float32 at least.
 
@@ -50,7 +51,6 @@ class Standardise(Target):
     keeps_channels: ClassVar[bool] = False
     mean: Tensor
     deviation: Tensor
-    fitted: Tensor
 
     def __init__(self, channels: int, /, *, eps: float = 1e-3) -> None:
         super().__init__()
@@ -58,8 +58,6 @@ class Standardise(Target):
         self.eps = eps
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
-        self.register_buffer("fitted", torch.tensor(False))
-        self._ready = False
 
     @classmethod
     def for_link(cls, link: Link, /, *, eps: float = 1e-3) -> Standardise:
@@ -72,7 +70,7 @@ class Standardise(Target):
         count, mean = 0, torch.zeros(self.channels, dtype=torch.float64, device="cpu")
         spread = torch.zeros_like(mean)
         for feature in features:
-            rows = _valid_rows(feature)
+            rows = valid_rows(feature)
             if len(rows) == 0:
                 continue
             # Merging the deviations of two parts (Chan et al. 1983) stays exact where a mean is far from zero.
@@ -80,36 +78,18 @@ class Standardise(Target):
             spread += (rows - own).square().sum(0) + (own - mean).square() * (count * len(rows) / total)
             mean += (own - mean) * (len(rows) / total)
             count = total
-        deviation = (spread / max(count, 1)).sqrt()
-        typical = deviation.square().mean().sqrt()
-        if not (torch.isfinite(typical) and torch.isfinite(mean).all() and typical > 0):
-            raise TeacherError(
-                f"Standardise needs features that are finite and vary. Found {count} positions of {self.channels} "
-                f"channels with a typical deviation of {typical.item():.3g}. Leave the site out of the plan, or check "
-                "the teacher's weights and inputs."
-            )
+        variance = spread / max(count, 1)
+        require_spread("Standardise", count, mean, variance)
+        deviation, typical = variance.sqrt(), variance.mean().sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.clamp_min(self.eps * typical))
-        self.fitted.fill_(True)
+        self.now_fitted()
 
     def forward(self, teacher: Feature, /) -> Feature:
         """Standardise with the frozen statistics."""
-        # The buffer is asked until it first says yes, and not again: asking it waits for the device.
-        self._ready = self._ready or bool(self.fitted)
-        if not self._ready:
-            raise TeacherError(
-                "Standardise needs the teacher's statistics. Found none. Call fit(features) with the teacher's "
-                "features of a few batches, or load them with load_state_dict."
-            )
+        self.require_fitted()
         return teacher._replace(x=(teacher.x - self.mean) / self.deviation)
 
     def extra_repr(self) -> str:
         """Sizes and options."""
         return f"{self.channels}, eps={self.eps}"
-
-
-def _valid_rows(feature: Feature) -> Float[Tensor, "M C"]:
-    x = feature.x.detach()
-    rows = x.flatten(0, 1) if feature.mask is None else x[feature.mask]
-    # On the CPU, because not every device has float64; a few batches once are cheap.
-    return rows.cpu().double()

@@ -1,5 +1,6 @@
 """Checks that a component keeps the promises of its family; for limbeck's own and for yours."""
 
+from limbeck.testing.associations import check_association
 from limbeck.testing.balancers import BALANCER_CHECKS, check_balancer
 from limbeck.testing.captures import check_capture
 from limbeck.testing.contract_error import ContractError
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEDULE_CHECKS",
     "SIMILARITY_CHECKS",
     "ContractError",
+    "check_association",
     "check_balancer",
     "check_capture",
     "check_feature_source",

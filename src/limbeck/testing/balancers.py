@@ -52,12 +52,16 @@ def check_total(make: MakeBalancer, /) -> None:
 
 
 def check_gradient_reaches_every_loss(make: MakeBalancer, /) -> None:
-    """Every loss gets its weight as gradient."""
+    """Every loss gets its weight as gradient, and none is left out unless the balancer may, nor by it at first."""
     for balancer in (make(_GROUPS), _experienced(make)):
         losses = _losses().requires_grad_()
         balanced = balancer(losses)
         (gradient,) = torch.autograd.grad(balanced.total, losses)
-        require((gradient > 0).all(), f"must train every loss. Found gradients {gradient.tolist()}")
+        require(torch.equal(gradient, balanced.weights), f"must use the weights it reports. Found {gradient.tolist()}")
+        if not balancer.may_leave_out:
+            require((gradient > 0).all(), f"must train every loss. Found gradients {gradient.tolist()}")
+    fresh = make(_GROUPS)(_losses()).weights
+    require((fresh > 0).all(), f"must train every loss at first. Found weights {fresh.tolist()}")
 
 
 def check_single_loss(make: MakeBalancer, /) -> None:

@@ -40,13 +40,14 @@ def check_capture(model: nn.Module, inputs: Any, sites: Sequence[FeatureSpec | s
 
 
 def check_same_output(subject: _Subject, /) -> None:
-    """The output is the bare model's, to the last bit; the state dict too."""
+    """The output is the bare model's, to the last bit, each time; the state dict too."""
     bare = tensors(call(subject.model, subject.inputs))
     before = copy.deepcopy(subject.model.state_dict())
     with Capture(subject.model, subject.sites) as capture:
-        found = tensors(capture(subject.inputs).output)
-    same = len(bare) == len(found) and all(torch.equal(one, other) for one, other in zip(bare, found, strict=True))
-    require(same, "must answer as without Capture. Found another output")
+        for _ in range(2):
+            found = tensors(capture(subject.inputs).output)
+            same = len(bare) == len(found) and all(map(torch.equal, bare, found))
+            require(same, "must answer as without Capture. Found another output")
     after = subject.model.state_dict()
     kept = before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     require(kept, "must keep its state under Capture. Found another state dict")
@@ -62,6 +63,8 @@ def check_sites_present(subject: _Subject, /) -> None:
     require(list(first.features) == specs, f"must give features of {specs}. Found {list(first.features)}")
     same = all(torch.equal(first.raw[site], second.raw[site]) for site in names)
     require(same, "must be read alike twice. Found other values the second time")
+    off = [site for site in names if first.raw[site].requires_grad and site not in first.taps]
+    require(not off, f"must have a tap wherever there are gradients. Found none at {off}")
 
 
 def check_inert(subject: _Subject, /) -> None:

@@ -15,8 +15,10 @@ from limbeck.testing.running import require
 
 def rebuilt(component: object) -> object:
     """What the component's ``repr`` gives when it is called."""
-    cls = type(component)
-    return eval(repr(component), {cls.__name__: cls, "inf": float("inf")})
+    parts = component.modules() if isinstance(component, nn.Module) else [component]
+    names = {type(each).__name__: type(each) for each in parts}
+    # The component's own name comes last: a projector Linear holds a module of torch's with the same name.
+    return eval(repr(component), {**names, "inf": float("inf"), type(component).__name__: type(component)})
 
 
 def require_same_repr(component: object) -> None:
@@ -42,6 +44,7 @@ def require_same_copies(module: nn.Module, value: Callable[[nn.Module], Tensor])
     again = rebuilt(module)
     if isinstance(again, nn.Module):
         again.load_state_dict(module.state_dict())
+        again.train(module.training)
         copies["its state dict in a new module"] = again
     for name, each in copies.items():
         require(torch.equal(value(each), before), f"must compute the same after {name}. Found a difference")

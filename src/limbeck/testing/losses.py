@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from limbeck.errors import ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Match
 from limbeck.losses.family import FeatureLoss
+from limbeck.testing.arguments import arguments
 from limbeck.testing.components import (
     require_compiles,
     require_example,
@@ -19,8 +20,15 @@ from limbeck.testing.components import (
     require_same_copies,
     require_same_repr,
 )
+from limbeck.testing.disagreements import disagreements
 from limbeck.testing.running import require, run
-from limbeck.testing.samples import feature_pair, gradient_of, normal, random_mask, with_gradient
+from limbeck.testing.samples import (
+    feature_pair,
+    gradient_of,
+    normal,
+    random_mask,
+    with_gradient,
+)
 
 LossCheck = Callable[[FeatureLoss], None]
 
@@ -50,6 +58,8 @@ def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
         checks.append(check_non_negative)
     if loss.zero_when_equal:
         checks.append(check_zero_when_equal)
+    if loss.judges_samples():
+        checks.append(check_samples)
     return [
         *checks,
         check_gradient_reaches_student_only,
@@ -63,6 +73,7 @@ def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
         check_copies,
         check_repr,
         check_batch_of_one,
+        check_single_position,
         check_documented,
     ]
 
@@ -70,7 +81,7 @@ def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
 def check_scalar(loss: FeatureLoss, /) -> None:
     """One finite number, in the input's precision."""
     for dtype in (torch.float32, torch.float64):
-        value = loss(*_pair(loss, dtype=dtype))
+        value = loss(*arguments(loss, *_pair(loss, dtype=dtype)))
         require(value.ndim == 0 and torch.isfinite(value), f"must give one finite number. Found {value}")
         require(value.dtype == dtype, f"must keep the precision of {dtype}. Found {value.dtype}")
 
@@ -81,23 +92,34 @@ def check_non_negative(loss: FeatureLoss, /) -> None:
         student, teacher = _pair(loss, seed=seed)
         opposite = student if loss.needs is Match.NOTHING else _like(student, teacher, -3.0)
         for each in (student, opposite):
-            value = loss(each, teacher)
+            value = loss(*arguments(loss, each, teacher))
             require(value >= -_ROUNDING, f"declares non_negative, so it must be at least 0. Found {value.item()}")
 
 
 def check_zero_when_equal(loss: FeatureLoss, /) -> None:
     """Zero on equal features."""
     feature, _ = _pair(loss)
-    value = loss(feature, feature._replace(x=feature.x.clone()))
+    value = loss(*arguments(loss, feature, feature._replace(x=feature.x.clone())))
     require(
         value.abs() < 10 * _ROUNDING, f"declares zero_when_equal, so equal features must give 0. Found {value.item()}"
+    )
+
+
+def check_samples(loss: FeatureLoss, /) -> None:
+    """What each sample gives by itself averages to the whole."""
+    student, teacher = _pair(loss)
+    value, each = loss(*arguments(loss, student, teacher)), loss.samples(student, teacher)
+    require(each.shape == (len(student.x),), f"must give one value for each sample. Found shape {tuple(each.shape)}")
+    require(
+        torch.allclose(each.mean(), value, rtol=1e-4, atol=1e-6),
+        f"must be the mean of what its samples give. Found {value.item()} instead of {each.mean().item()}",
     )
 
 
 def check_gradient_reaches_student_only(loss: FeatureLoss, /) -> None:
     """The student learns; the teacher does not."""
     student, teacher = (with_gradient(each) for each in _pair(loss))
-    value = loss(student, teacher)
+    value = loss(*arguments(loss, student, teacher))
     require(value.requires_grad, "must give a gradient to the student. Found a value outside of the graph")
     mine, theirs = torch.autograd.grad(value, [student.x, teacher.x], allow_unused=True)
     require(mine is not None and mine.abs().sum() > 0, "must give a gradient to the student. Found none")
@@ -129,8 +151,8 @@ def check_masked_positions(loss: FeatureLoss, /) -> None:
 def check_full_mask(loss: FeatureLoss, /) -> None:
     """A mask that hides nothing is no mask; one that hides all of a sample leaves the value finite."""
     student, teacher = _pair(loss)
-    everything = (each._replace(mask=torch.ones_like(_mask(each, 1))) for each in (student, teacher))
-    plain, masked = loss(student, teacher), loss(*everything)
+    mine, theirs = (each._replace(mask=torch.ones_like(_mask(each, 1))) for each in (student, teacher))
+    plain, masked = loss(*arguments(loss, student, teacher)), loss(*arguments(loss, mine, theirs))
     require(
         torch.allclose(plain, masked, rtol=1e-5, atol=1e-7),
         f"must give the same with a mask that hides nothing. Found {plain.item()} and {masked.item()}",
@@ -148,8 +170,9 @@ def check_batch_order(loss: FeatureLoss, /) -> None:
     """The same permutation of both batches changes nothing."""
     student, teacher = _pair(loss)
     order = normal(len(student.x), seed=3).argsort()
-    value = loss(student, teacher)
-    permuted = loss(student._replace(x=student.x[order]), teacher._replace(x=teacher.x[order]))
+    value = loss(*arguments(loss, student, teacher))
+    mine, theirs = (each._replace(x=each.x[order]) for each in (student, teacher))
+    permuted = loss(*arguments(loss, mine, theirs, order))
     require(
         torch.allclose(value, permuted, rtol=1e-4, atol=1e-6),
         f"must compare each sample with its own. Found {value.item()}, and {permuted.item()} when both batches are "
@@ -159,9 +182,9 @@ def check_batch_order(loss: FeatureLoss, /) -> None:
 
 def check_needs(loss: FeatureLoss, /) -> None:
     """Accepts exactly what ``needs`` leaves free; else raises a ShapeMismatch that names both sides."""
-    for part, (student, teacher), numbers in _disagreements(loss):
+    for part, (student, teacher), numbers in disagreements(loss):
         try:
-            value = loss(student, teacher)
+            value = loss(*arguments(loss, student, teacher))
         except ShapeMismatch as error:
             require(part in loss.needs, f"declares that it does not need equal {part}. Found {error}")
             require(
@@ -191,8 +214,9 @@ def check_degenerate_inputs(loss: FeatureLoss, /) -> None:
         "a student 10,000 times as large": (_scaled(student, 1e4), teacher),
         "both sides 10,000 times as large": (_scaled(student, 1e4), _scaled(teacher, 1e4)),
         "a student 10,000 times as small": (_scaled(student, 1e-4), teacher),
-        "equal features": (student, student._replace(x=student.x.clone())),
     }
+    if loss.zero_when_equal or student.x.shape[-1] == teacher.x.shape[-1]:
+        inputs["equal features"] = student, student._replace(x=student.x.clone())
     for name, pair in inputs.items():
         value, gradient = _value_and_gradient(loss, *pair)
         require(torch.isfinite(value), f"must be finite for {name}. Found {value.item()}")
@@ -204,13 +228,14 @@ def check_half_precision(loss: FeatureLoss, /) -> None:
     student, teacher = _pair(loss, dtype=torch.float32)
     for dtype in (torch.bfloat16, torch.float16):
         pair = tuple(each._replace(x=each.x.to(dtype)) for each in (student, teacher))
-        full = tuple(each._replace(x=each.x.float()) for each in pair)
+        mine, theirs = (each._replace(x=each.x.float()) for each in pair)
+        value_in_full = loss(*arguments(loss, mine, theirs))
         value, gradient = _value_and_gradient(loss, *pair)
         require(torch.isfinite(value) and torch.isfinite(gradient).all(), f"must be finite in {dtype}. Found {value}")
         require(
-            torch.allclose(value.float(), loss(*full), rtol=1e-2, atol=1e-3),
+            torch.allclose(value.float(), value_in_full, rtol=1e-2, atol=1e-3),
             f"must be computed in full precision for features in {dtype}. Found {value.item()} instead of "
-            f"{loss(*full).item()}",
+            f"{value_in_full.item()}",
         )
 
 
@@ -219,7 +244,7 @@ def check_gradient_is_right(loss: FeatureLoss, /) -> None:
     student, teacher = _pair(loss, batch=max(4, loss.minimum_batch), dtype=torch.float64)
 
     def value(x: Tensor) -> Tensor:
-        return loss(student._replace(x=x), teacher)
+        return loss(*arguments(loss, student._replace(x=x), teacher))
 
     right = torch.autograd.gradcheck(value, student.x.clone().requires_grad_(), raise_exception=False, fast_mode=True)
     require(right, "must have the gradient of its value. Found another one: is a part of it a constant (.item())?")
@@ -229,7 +254,7 @@ def check_inputs_unchanged(loss: FeatureLoss, /) -> None:
     """Neither feature is modified."""
     student, teacher = _pair(loss)
     before = student.x.clone(), teacher.x.clone()
-    loss(student, teacher)
+    loss(*arguments(loss, student, teacher))
     same = torch.equal(student.x, before[0]) and torch.equal(teacher.x, before[1])
     require(same, "must not modify its inputs. Found other values after the call")
 
@@ -247,11 +272,24 @@ def check_repr(loss: FeatureLoss, /) -> None:
 def check_batch_of_one(loss: FeatureLoss, /) -> None:
     """A batch below ``minimum_batch`` is refused with the reason; one at it works."""
     smallest = loss.minimum_batch
-    value = loss(*_pair(loss, batch=smallest))
+    value = loss(*arguments(loss, *_pair(loss, batch=smallest)))
     require(torch.isfinite(value), f"must work on its minimum_batch of {smallest}. Found {value.item()}")
     if smallest > 1:
         refused = _refuses(loss, *_pair(loss, batch=smallest - 1), naming=str(smallest))
         require(refused, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. Found a value")
+
+
+def check_single_position(loss: FeatureLoss, /) -> None:
+    """Samples below ``minimum_positions`` are refused with the reason; one position works where it is enough."""
+    student, teacher = (
+        each._replace(x=each.x[:, :1], grid=None if each.grid is None else (1,)) for each in _pair(loss)
+    )
+    if loss.minimum_positions > 1:
+        refused = _refuses(loss, student, teacher, naming=str(loss.minimum_positions))
+        require(refused, f"declares minimum_positions {loss.minimum_positions}, so it must refuse 1. Found a value")
+    else:
+        value = loss(*arguments(loss, student, teacher))
+        require(torch.isfinite(value), f"must work on a single position. Found {value.item()}")
 
 
 def check_documented(loss: FeatureLoss, /) -> None:
@@ -268,17 +306,17 @@ def check_loss_compiles(loss: FeatureLoss, /) -> None:
 def _pair(
     loss: FeatureLoss, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None
 ) -> tuple[Feature, Feature]:
-    return feature_pair(loss.needs, batch=batch, seed=seed, dtype=dtype)
+    return feature_pair(loss.needs, batch=batch, seed=seed, dtype=dtype, groups=loss.channel_groups)
 
 
 def _value(loss: FeatureLoss) -> Callable[[nn.Module], Tensor]:
-    student, teacher = _pair(loss)
-    return lambda module: module(student, teacher)
+    given = arguments(loss, *_pair(loss))
+    return lambda module: module(*given)
 
 
 def _value_and_gradient(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Tensor, Tensor]:
     student = with_gradient(student)
-    value = loss(student, teacher)
+    value = loss(*arguments(loss, student, teacher))
     return value.detach(), gradient_of(value, student.x)
 
 
@@ -311,30 +349,9 @@ def _scaled(feature: Feature, factor: float) -> Feature:
     return feature._replace(x=feature.x * factor)
 
 
-def _disagreements(
-    loss: FeatureLoss,
-) -> list[tuple[Match, tuple[Feature, Feature], tuple[object, object]]]:
-    """For each thing that can differ a pair that agrees in everything else that the loss needs."""
-    x = normal(8, 6, 5, seed=1)
-
-    def against(
-        other: Float[Tensor, "B M D"], mine: tuple[int, ...], theirs: tuple[int, ...]
-    ) -> tuple[Feature, Feature]:
-        return Feature(x, mine), Feature(other, theirs)
-
-    found: list[tuple[Match, tuple[Feature, Feature], tuple[object, object]]] = [
-        (Match.CHANNELS, against(normal(8, 6, 7, seed=2), (6,), (6,)), (5, 7)),
-        (Match.GRID, against(normal(8, 6, 5, seed=2), (2, 3), (3, 2)), ((2, 3), (3, 2))),
-    ]
-    # Other positions are another grid: a loss that needs the grid refuses them for that.
-    if Match.GRID not in loss.needs:
-        found.append((Match.POSITIONS, against(normal(8, 9, 5, seed=2), (6,), (9,)), (6, 9)))
-    return found
-
-
 def _refuses(loss: FeatureLoss, student: Feature, teacher: Feature, *, naming: str = "") -> bool:
     try:
-        loss(student, teacher)
+        loss(*arguments(loss, student, teacher))
     except ShapeMismatch as error:
         return naming in str(error)
     return False

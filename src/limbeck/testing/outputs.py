@@ -44,23 +44,27 @@ def output_checks(loss: OutputLoss, /) -> list[OutputCheck]:
     checks: list[OutputCheck] = [check_output_scalar, check_output_gradient, check_missing_parts]
     if loss.non_negative:
         checks.append(check_output_non_negative)
+    if loss.zero_when_equal:
+        checks.append(check_output_zero_when_equal)
     if "student_loss" not in loss.requires:
         checks += [
+            check_output_minimum_batch,
             check_output_batch_order,
-            check_ignored_tokens,
             check_output_degenerate_inputs,
             check_output_half_precision,
             check_output_gradient_is_right,
             check_student_logits_missing,
         ]
+    if "student_loss" not in loss.requires and not loss.numeric_labels:
+        checks.append(check_ignored_tokens)
     if "teacher_output" in loss.requires:
         checks.append(check_teacher_logits)
     return [*checks, check_output_inputs_unchanged, check_output_copies, check_output_repr, check_output_documented]
 
 
 def check_output_scalar(loss: OutputLoss, /) -> None:
-    """One finite number, in the logits' precision, for logits of samples and of tokens; one sample is enough."""
-    for shape in ((6, _CLASSES), (3, 4, _CLASSES), (1, _CLASSES)):
+    """One finite number, in the logits' precision, for logits of samples and of tokens."""
+    for shape in ((6, _CLASSES), (3, 4, _CLASSES)):
         for dtype in (torch.float32, torch.float64):
             value = loss(_context(loss, *shape, dtype=dtype))
             require(
@@ -90,9 +94,8 @@ def check_missing_parts(loss: OutputLoss, /) -> None:
         require(False, f"declares that it requires {part}, so it must raise DataError without. Found {value}")
     only = _context(loss, 6, _CLASSES)
     unread = {part: None for part in ("targets", "teacher_output", "student_loss") if part not in loss.requires}
-    require(
-        torch.equal(loss(only), loss(only._replace(**unread))), f"must not read what it does not require: {set(unread)}"
-    )
+    first, second = loss(only), loss(only._replace(**unread))
+    require(torch.allclose(first, second, rtol=1e-5), f"must not read what it does not require: {set(unread)}")
 
 
 def check_student_logits_missing(loss: OutputLoss, /) -> None:
@@ -105,8 +108,12 @@ def check_student_logits_missing(loss: OutputLoss, /) -> None:
 
 
 def check_teacher_logits(loss: OutputLoss, /) -> None:
-    """A teacher that answers in another shape is refused; its precision does not matter."""
+    """A teacher that answers in another shape is refused, unless its classes may be others."""
     context = _context(loss, 6, _CLASSES)
+    if not loss.same_classes:
+        value = loss(context._replace(teacher_output=normal(6, _CLASSES + 1)))
+        require(torch.isfinite(value), f"declares that classes may differ. Found {value.item()} for one class more")
+        return
     try:
         value = loss(context._replace(teacher_output=normal(6, _CLASSES + 1)))
     except ShapeMismatch as error:
@@ -120,6 +127,30 @@ def check_output_non_negative(loss: OutputLoss, /) -> None:
     for seed in range(5):
         value = loss(_context(loss, 6, _CLASSES, student=3 * normal(6, _CLASSES, seed=seed)))
         require(value >= -_ROUNDING, f"declares non_negative, so it must be at least 0. Found {value.item()}")
+
+
+def check_output_zero_when_equal(loss: OutputLoss, /) -> None:
+    """Zero for a student that answers as the teacher does."""
+    logits = normal(6, _CLASSES, seed=1)
+    value = loss(_context(loss, 6, _CLASSES, student=logits, teacher=logits.clone()))
+    require(
+        value.abs() < 10 * _ROUNDING, f"declares zero_when_equal, so equal logits must give 0. Found {value.item()}"
+    )
+
+
+def check_output_minimum_batch(loss: OutputLoss, /) -> None:
+    """A batch below ``minimum_batch`` is refused with the reason; one at it works."""
+    smallest = loss.minimum_batch
+    value = loss(_context(loss, smallest, _CLASSES))
+    require(torch.isfinite(value), f"must work on its minimum_batch of {smallest}. Found {value.item()}")
+    if smallest == 1:
+        return
+    try:
+        value = loss(_context(loss, smallest - 1, _CLASSES))
+    except ShapeMismatch as error:
+        require(str(smallest) in str(error), f"must name its minimum_batch in its message. Found {error}")
+    else:
+        require(False, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. Found {value}")
 
 
 def check_output_batch_order(loss: OutputLoss, /) -> None:
@@ -254,6 +285,7 @@ def _context(
     """Everything that an output loss may ask for, for logits of ``shape``."""
     mine = normal(*shape, seed=1).to(dtype).to(then) if student is None else student
     theirs = normal(*shape, seed=2).to(dtype).to(then) if teacher is None else teacher
-    labels = normal(*shape, seed=4).argmax(-1)
+    labels = normal(*shape, seed=4)
+    labels = labels.sigmoid() if loss.numeric_labels else labels.argmax(-1)
     own = mine.square().mean() if "student_loss" in loss.requires else None
     return Context(labels, None, mine, theirs, own)

@@ -28,13 +28,16 @@ def random_mask(batch: int, positions: int, *, seed: int = 0) -> Bool[Tensor, "B
 
 
 def feature_pair(
-    needs: Match, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None
+    needs: Match, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None, groups: int = 1
 ) -> tuple[Feature, Feature]:
-    """A student's and a teacher's feature that agree in what ``needs`` names, and in nothing else if possible."""
+    """A student's and a teacher's feature that agree in what ``needs`` names, and in nothing else if possible.
+
+    Their channels split into ``groups`` of one size.
+    """
     channels = STUDENT_CHANNELS if Match.CHANNELS in needs else TEACHER_CHANNELS
     positions = 6 if needs & (Match.POSITIONS | Match.GRID) else 4
-    student = normal(batch, 6, STUDENT_CHANNELS, seed=seed, dtype=dtype)
-    teacher = normal(batch, positions, channels, seed=seed + 1, dtype=dtype)
+    student = normal(batch, 6, groups * STUDENT_CHANNELS, seed=seed, dtype=dtype)
+    teacher = normal(batch, positions, groups * channels, seed=seed + 1, dtype=dtype)
     return Feature(student, (6,)), Feature(teacher, (positions,))
 
 

@@ -41,6 +41,15 @@ def check_ends(schedule: Schedule, /) -> None:
         require(all(0 <= each < math.inf for each in strength), f"must be defined at {moment}. Found {strength}")
 
 
+def check_outputs_from(schedule: Schedule, /) -> None:
+    """The outputs act after the moment that it declares, which is before the end, and not sooner."""
+    begin = schedule.outputs_from
+    require(0 <= begin < 1, f"must let the outputs act before the end. Found outputs_from={begin}")
+    for moment in (step / 1000 for step in range(1001) if step / 1000 != begin):
+        acting = schedule(moment).output > 0
+        require(acting == (moment > begin), f"must act on outputs from {begin} on. Found {acting} at {moment}")
+
+
 def check_no_state(schedule: Schedule, /) -> None:
     """The same moment gives the same, in whatever order; options cannot be changed."""
     first = [schedule(moment / 10) for moment in range(11)]
@@ -66,6 +75,7 @@ def check_schedule_documented(schedule: Schedule, /) -> None:
 SCHEDULE_CHECKS: tuple[Callable[[Schedule], None], ...] = (
     check_strengths,
     check_ends,
+    check_outputs_from,
     check_no_state,
     check_schedule_documented,
 )

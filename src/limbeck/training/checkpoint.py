@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from torch import nn
 
 from limbeck.errors import RunError
 from limbeck.training.state import State
@@ -39,12 +40,13 @@ class Checkpoint:
         if self.accelerator.is_main_process:
             shutil.rmtree(new, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(new))
+        # safetensors holds tensors only; what else a module keeps (get_extra_state) is written by torch.save.
+        self.accelerator.save_state(str(new), safe_serialization=self._tensors_only)
         if self.accelerator.is_main_process:
             if state.best is not None:
-                save_file(_unshared(state.best), str(new / "best.safetensors"))
+                torch.save(state.best, new / "best.pt")
             if state.average is not None:
-                save_file(_unshared(state.average.state_dict()), str(new / "average.safetensors"))
+                torch.save(state.average.state_dict(), new / "average.pt")
             (new / "state.json").write_text(json.dumps(state.counts()), encoding="utf-8")
             self._replace(new)
         self.accelerator.wait_for_everyone()
@@ -59,10 +61,10 @@ class Checkpoint:
         try:
             counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self.accelerator.load_state(str(folder))
-            best, average = folder / "best.safetensors", folder / "average.safetensors"
-            state.restore(counts, load_file(str(best)) if best.is_file() else None)
-            if state.average is not None and average.is_file():
-                state.average.load_state_dict(load_file(str(average)), strict=False)
+            state.restore(counts, _read(folder / "best.pt"))
+            average = _read(folder / "average.pt")
+            if state.average is not None and average is not None:
+                state.average.load_state_dict(average)
         except Exception as error:
             raise RunError(
                 f"The checkpoint in '{folder}' cannot be read: {error}. If model and recipe are those of the run, the "
@@ -76,17 +78,25 @@ class Checkpoint:
             shutil.rmtree(self._old, ignore_errors=True)
 
     @property
+    def _tensors_only(self) -> bool:
+        # accelerate lists what it has prepared under this name only.
+        models: list[nn.Module] = self.accelerator._models
+        return all(torch.is_tensor(value) for model in models for value in model.state_dict().values())
+
+    @property
     def _old(self) -> Path:
         return self.path.with_name(self.path.name + ".old")
 
     def _replace(self, new: Path) -> None:
-        # A folder cannot be replaced in one stroke: at every moment one of the two names holds a whole checkpoint.
-        shutil.rmtree(self._old, ignore_errors=True)
+        # A folder cannot be replaced in one stroke: at every moment one of the two names holds a whole checkpoint. The
+        # old one is the whole one where a run ended between the two renames.
         if self.path.exists():
+            shutil.rmtree(self._old, ignore_errors=True)
             self.path.rename(self._old)
         new.rename(self.path)
         shutil.rmtree(self._old, ignore_errors=True)
 
 
-def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+def _read(file: Path) -> dict[str, Any] | None:
+    # weights_only: tensors, numbers, texts and containers of them, whose reading runs no code.
+    return torch.load(file, map_location="cpu", weights_only=True) if file.is_file() else None

@@ -30,15 +30,18 @@ class Length:
     choice: Choice
 
     @classmethod
-    def of(cls, settings: Settings, batches: int | None, *, processes: int = 1) -> Length:
+    def of(cls, settings: Settings, batches: int | None, *, processes: int = 1, validated: bool = True) -> Length:
         """Read the settings for data with so many batches an epoch (``None`` for a stream), dealt to the processes.
 
         Without steps or epochs the cap is the longer of 2,000 steps and 30 epochs (our choice), and training stops
-        before it when a quarter of its evaluations in a row bring no improvement.
+        before it when a quarter of its evaluations in a row bring no improvement; without validation data it goes on to
+        the cap.
 
         Example:
             >>> Length.of(Settings(epochs=3), batches=10).steps
             30
+            >>> Length.of(Settings(), None, validated=False).choice.reason
+            '2000 steps, as there is no validation data to stop by'
 
         Raises:
             RecipeError: if epochs are given for a stream, whose length nobody knows.
@@ -53,10 +56,15 @@ class Length:
             steps, reason = settings.epochs * per_epoch, f"{settings.epochs} epochs of {per_epoch} steps, as given"
         else:
             steps = max(CAP_STEPS, CAP_EPOCHS * (per_epoch or 0))
-            patience = patience if patience is not None else max(3, settings.evaluations // 4)
-            reason = (
-                f"until {patience} evaluations in a row bring no improvement, at most the longer of {CAP_STEPS} steps "
-                f"and {CAP_EPOCHS} epochs"
+            cap = (
+                f"{CAP_STEPS} steps"
+                if per_epoch is None
+                else f"the longer of {CAP_STEPS} steps and {CAP_EPOCHS} epochs"
             )
+            if validated:
+                patience = patience if patience is not None else max(3, settings.evaluations // 4)
+                reason = f"until {patience} evaluations in a row bring no improvement, at most {cap}"
+            else:
+                reason = f"{cap}, as there is no validation data to stop by"
         every = max(1, steps // settings.evaluations)
         return cls(steps, every, patience, Choice("steps", steps, reason))

@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, Subset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from limbeck.batch import Adapt, Batch, tensors
 from limbeck.errors import DataError
 
 
-def first_batches(loader: Iterable[Any], adapt: Adapt, count: int) -> list[Batch]:
+def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "training") -> list[Batch]:
     """The first batches of a loader.
 
+    Args:
+        loader: yields batches.
+        adapt: turns what it yields into a batch.
+        count: how many.
+        name: of the data, for errors.
+
     Raises:
-        DataError: if it is empty, can be gone through only once, or an input is not finite.
+        DataError: if it is no loader, is empty, can be gone through only once, or an input is not finite.
     """
-    if isinstance(loader, Iterator):
-        raise DataError(
-            "The training data must be gone through several times. Found an iterator, which ends after one pass. Give "
-            "a DataLoader, a list of batches, or an object whose __iter__ begins anew."
-        )
+    _check_form(loader, name)
     batches = [adapt(raw) for raw in itertools.islice(iter(loader), count)]
     if not batches:
-        raise DataError("The training data must yield at least one batch. Found none. Check the loader and its path.")
+        raise DataError(f"The {name} data must yield at least one batch. Found none. Check the loader and its path.")
     for batch in batches:
-        for tensor in tensors(batch.inputs):
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise DataError(
-                    "Inputs must be finite. Found NaN or infinite values in the first batches. Clean the data, or "
-                    "check its normalisation (a standard deviation of zero?)."
-                )
+        if (fault := input_fault(batch)) is not None:
+            raise DataError(f"The {name} data cannot be used: {fault}")
     return batches
 
 
+def input_fault(batch: Batch) -> str | None:
+    """What is wrong with the inputs of a batch; ``None`` if they are finite."""
+    for tensor in tensors(batch.inputs):
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            bad = int((~torch.isfinite(tensor)).sum())
+            return (
+                f"inputs must be finite. Found {bad} NaN or infinite values in a batch. Clean the data, or check its "
+                "normalisation (a standard deviation of zero?)."
+            )
+    return None
+
+
+def _check_form(loader: Any, name: str) -> None:
+    if isinstance(loader, Iterator):
+        raise DataError(
+            f"The {name} data must be gone through several times. Found an iterator, which ends after one pass. Give "
+            "a DataLoader, a list of batches, or an object whose __iter__ begins anew."
+        )
+    if isinstance(loader, Dataset | Tensor | Mapping | str) or not hasattr(loader, "__iter__"):
+        raise DataError(
+            f"The {name} data must come in batches. Found {type(loader).__name__}, which yields none. Give "
+            "DataLoader(dataset, batch_size=64, shuffle=True), or a list of batches."
+        )
+
+
 def sample_count(loader: Iterable[Any]) -> int | None:
-    """How many samples a loader goes through in an epoch; ``None`` for a stream."""
+    """How many different samples a loader goes through in an epoch; ``None`` for a stream."""
     dataset = getattr(loader, "dataset", None)
     if dataset is None or isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized):
         return None
-    return len(dataset)
+    sampler = getattr(loader, "sampler", None)
+    return min(len(dataset), len(sampler)) if isinstance(sampler, Sized) else len(dataset)
 
 
 def batch_count(loader: Iterable[Any]) -> int | None:
@@ -53,46 +78,70 @@ def batch_count(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def hold_out(
-    loader: Iterable[Any], *, share: float = 0.1, seed: int = 0
-) -> tuple[DataLoader[Any], DataLoader[Any]] | None:
-    """Split a map-style loader into one to train with and one to validate with.
+def spread(loader: Iterable[Any], adapt: Adapt, samples: int, *, seed: int = 0) -> Iterator[Batch]:
+    """Batches of about so many samples from all over the data, which may be sorted by class.
 
-    Returns:
-        The two loaders with the settings of the given one, or ``None`` if it cannot be split: a stream, a sampler of
-        the user's own, or fewer than 20 samples.
+    Of a map-style data set only these samples are loaded. Of anything else of known length every so-manieth batch is
+    used, and of a stream the first ones.
 
     Example:
-        >>> from torch.utils.data import TensorDataset
-        >>> data = TensorDataset(torch.zeros(100, 2))
-        >>> train, validation = hold_out(DataLoader(data, batch_size=10, shuffle=True))
-        >>> len(train.dataset), len(validation.dataset)
-        (90, 10)
+        >>> data = DataLoader(torch.arange(1000), batch_size=10)
+        >>> batches = list(spread(data, Batch, 20))
+        >>> len(batches), bool(batches[-1].inputs.max() > 500)
+        (2, True)
     """
-    samples = sample_count(loader)
-    if samples is None or samples < 20 or not isinstance(loader, DataLoader) or loader.batch_size is None:
-        return None
-    if type(loader.sampler) not in {RandomSampler, SequentialSampler}:
-        return None
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed)).tolist()
-    held = max(1, round(samples * share))
-    return (
-        _with(loader, Subset(loader.dataset, sorted(order[held:])), isinstance(loader.sampler, RandomSampler)),
-        _with(loader, Subset(loader.dataset, sorted(order[:held])), shuffle=False, drop_last=False),
-    )
+    batches = batch_count(loader)
+    if batches is not None and isinstance(loader, DataLoader) and _fetches_by_place(loader):
+        yield from map(adapt, _sparse(loader, samples, seed))
+        return
+    seen, step = 0, 1
+    for index, raw in enumerate(loader):
+        if index % step == 0:
+            batch = adapt(raw)
+            if index == 0 and batches is not None:
+                step = max(1, round(batches * batch.size / samples))
+            yield batch
+            seen += batch.size
+            if batches is None and seen >= samples:
+                return
 
 
-def _with(
-    loader: DataLoader[Any], dataset: Dataset[Any], shuffle: bool, drop_last: bool | None = None
-) -> DataLoader[Any]:
-    return DataLoader(
-        dataset,
-        batch_size=loader.batch_size,
-        shuffle=shuffle,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        drop_last=loader.drop_last if drop_last is None else drop_last,
-        worker_init_fn=loader.worker_init_fn,
-        persistent_workers=loader.persistent_workers,
-    )
+def _fetches_by_place(loader: DataLoader[Any]) -> bool:
+    own = type(loader).__iter__ is not DataLoader.__iter__
+    return not own and not isinstance(loader.dataset, IterableDataset) and loader.batch_sampler is not None
+
+
+def _sparse(loader: DataLoader[Any], samples: int, seed: int) -> DataLoader[Any]:
+    """A loader of some of the places that the given one draws."""
+    # Asking a random sampler for its order moves the generator of the user's loader on.
+    state = None if loader.generator is None else loader.generator.get_state()
+    batches: list[Any] = list(loader.batch_sampler or ())
+    if loader.generator is not None and state is not None:
+        loader.generator.set_state(state)
+    places = [place for batch in batches for place in batch]
+    order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:samples].sort().values
+    size = max(map(len, batches), default=1)
+    chosen = [[places[each] for each in part.tolist()] for part in order.split(size)]
+    return like(loader, loader.dataset, batch_sampler=chosen, generator=None)
+
+
+def like(loader: DataLoader[Any], dataset: Dataset[Any], **changed: Any) -> DataLoader[Any]:
+    """A loader of another data set or in another order, with all other settings of the given one.
+
+    Args:
+        loader: whose settings to take.
+        dataset: what to load.
+        changed: the order, as ``batch_size``, ``shuffle`` and ``drop_last`` or as ``batch_sampler``; other settings.
+    """
+    kept = {
+        "num_workers": loader.num_workers,
+        "collate_fn": loader.collate_fn,
+        "pin_memory": loader.pin_memory,
+        "timeout": loader.timeout,
+        "worker_init_fn": loader.worker_init_fn,
+        "multiprocessing_context": loader.multiprocessing_context,
+        "generator": loader.generator,
+        "persistent_workers": loader.persistent_workers,
+        "prefetch_factor": loader.prefetch_factor,
+    }
+    return DataLoader(dataset, **{**kept, **changed})

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file, save_model
 from torch import nn
 
 from limbeck.errors import RunError
 from limbeck.training.history import History
+from limbeck.whole_file import whole_file, write_text
 
 
 class RunFolder:
@@ -41,21 +42,13 @@ class RunFolder:
         """Make the folder, or open it again to resume.
 
         Raises:
-            RunError: if there is a run in it already, there is not enough disk, or it cannot be written.
+            RunError: if there is a run in it already, none to resume or a finished one, there is not enough disk, or it
+                cannot be written.
         """
         run = cls(path)
+        run._check_earlier(resume=resume)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            if (run.path / "run.json").exists() and not resume:
-                raise RunError(
-                    f"'{path}' holds an earlier run ({run.description.get('state', 'unknown')}). Give another "
-                    f"run_dir, such as '{next_free(run.path)}', or resume=True (--resume) to go on with it."
-                )
-            if (run.path / "student.safetensors").exists():
-                raise RunError(
-                    f"The run in '{path}' is finished: there is nothing to resume. Load its student with "
-                    f"limbeck.load('{path}'), or give another run_dir for a new run."
-                )
             free = shutil.disk_usage(run.path).free
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror}. Give another run_dir.") from error
@@ -67,6 +60,43 @@ class RunFolder:
         return run
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a run in the folder."""
+        return (self.path / "run.json").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end, as it recorded itself."""
+        return self.description.get("state") == "finished"
+
+    def _check_earlier(self, *, resume: bool) -> None:
+        path = self.path
+        if not self.exists:
+            if resume:
+                raise RunError(
+                    f"There is no run to resume in '{path}' (no run.json). Give the folder of a run that was begun, or "
+                    "leave resume=True (--resume) out to begin one."
+                )
+            if (path / "student.safetensors").exists():
+                raise RunError(
+                    f"A run needs a folder of its own. Found a student.safetensors in '{path}' of no run (no "
+                    "run.json). Give another run_dir (--run-dir)."
+                )
+            return
+        other = f"give another run_dir (--run-dir) for a new run, such as '{next_free(path)}'"
+        if self.finished:
+            nothing = ": there is nothing to resume" if resume else ""
+            raise RunError(
+                f"The earlier run in '{path}' is finished{nothing}. Load its student with limbeck.load('{path}'), or "
+                f"{other}."
+            )
+        if not resume:
+            raise RunError(
+                f"'{path}' holds an earlier run, which is not finished. Go on with it by resume=True (--resume), or "
+                f"{other}."
+            )
+
+    @property
     def description(self) -> dict[str, Any]:
         """What ``run.json`` says.
 
@@ -74,23 +104,24 @@ class RunFolder:
             RunError: if there is no run in the folder, or the file is damaged.
         """
         file = self.path / "run.json"
-        if not file.is_file():
+        if not self.exists:
             raise RunError(f"There is no run in '{self.path}' (no run.json). Give the folder of a run.")
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
             raise RunError(f"'{file}' is damaged: {error}. Start the run anew in another folder.") from error
+        if not isinstance(found, dict):
+            raise RunError(f"'{file}' is damaged: it holds no facts. Start the run anew in another folder.")
+        return found
 
     def describe(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
-        known = self.description if (self.path / "run.json").exists() else {}
+        known = self.description if self.exists else {}
         self.write("run.json", json.dumps({**known, **facts}, indent=2) + "\n")
 
     def write(self, name: str, text: str) -> None:
         """Write a text file, whole or not at all."""
-        temporary = self.path / f".{name}.new"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path / name)
+        write_text(self.path / name, text)
 
     def history(self) -> History:
         """The history so far."""
@@ -110,20 +141,24 @@ class RunFolder:
         )
         tensors = {str(name): value.cpu().contiguous() for name, value in named.items() if torch.is_tensor(value)}
         kind = "dict" if isinstance(inputs, Mapping) else "tuple" if isinstance(inputs, tuple) else "tensor"
-        save_file(tensors, str(self.path / "example.safetensors"), metadata={"kind": kind})
+        with whole_file(self.path / "example.safetensors") as place:
+            save_file(tensors, str(place), metadata={"kind": kind})
 
     def example_inputs(self) -> Any:
         """The inputs that were kept, in the form in which the models are called.
 
         Raises:
-            RunError: if there are none.
+            RunError: if there are none, or the file is damaged.
         """
         file = self.path / "example.safetensors"
         if not file.is_file():
             raise RunError(f"There are no example inputs in '{self.path}'. Give the folder of a run that was begun.")
-        with safe_open(str(file), framework="pt") as opened:
-            kind = (opened.metadata() or {}).get("kind", "tensor")
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(str(file), framework="pt") as opened:
+                kind = (opened.metadata() or {}).get("kind", "tensor")
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError as error:
+            raise RunError(f"'{file}' is damaged: {error}. Run the distillation again in another folder.") from error
         if kind == "dict":
             return tensors
         ordered = tuple(tensors[name] for name in sorted(tensors, key=int))
@@ -131,10 +166,10 @@ class RunFolder:
 
     def save_student(self, student: nn.Module) -> Path:
         """Write the student's weights, whole or not at all."""
-        temporary = self.path / ".student.safetensors.new"
-        save_model(student, str(temporary))
-        temporary.replace(self.path / "student.safetensors")
-        return self.path / "student.safetensors"
+        file = self.path / "student.safetensors"
+        with whole_file(file) as place:
+            save_model(student, str(place))
+        return file
 
     @property
     def student_file(self) -> Path:
@@ -144,7 +179,7 @@ class RunFolder:
             RunError: if the run is not finished.
         """
         file = self.path / "student.safetensors"
-        if not file.is_file():
+        if not file.is_file() or not self.finished:
             raise RunError(f"The run in '{self.path}' has no student yet. Finish it: resume=True (--resume).")
         return file
 

@@ -6,74 +6,64 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, is_initialized
-from accelerate.utils import DataLoaderConfiguration
 from torch.optim import Optimizer
 
 from limbeck.batch import Adapt, Batch, adapt_batch, move
 from limbeck.distiller.distiller import Distiller, DistillOutput
-from limbeck.errors import DataError, LimbeckError, RecipeError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.progress import ProgressBar
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
+from limbeck.training.accelerating import make_accelerator
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.evaluation import Evaluation, evaluate
 from limbeck.training.history import History
 from limbeck.training.interrupt import Interrupted, PatientInterrupt
 from limbeck.training.length import Length
+from limbeck.training.loaders import input_fault
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer, rate_factor
-from limbeck.training.randomness import own_randomness, seed_all
+from limbeck.training.private_loader import Share, accelerate_deals, begin_epoch, private
+from limbeck.training.processes import agreed
+from limbeck.training.randomness import seed_all
 from limbeck.training.state import State
+from limbeck.training.surroundings import frozen_statistics, undisturbed
 
 
-def make_accelerator(settings: Settings, device: str | torch.device | None = None) -> Accelerator:
-    """An accelerator for these settings; the processes and their backend are the launcher's choice.
+class _Run(NamedTuple):
+    """What accelerate made of distiller, optimizer and loaders, and the highest rate of each parameter group."""
 
-    On CUDA devices that can, bf16 is the default; on a CPU it is not, as autocast is slower there.
-
-    Raises:
-        RecipeError: if the device asked for is not the one that accelerate uses here.
-    """
-    precision = settings.precision
-    if precision is None:
-        fast = torch.cuda.is_available() and device != "cpu" and torch.cuda.is_bf16_supported()
-        precision = "bf16" if fast else "no"
-    # accelerate keeps one state a process and refuses another precision: a second training may want one.
-    if is_initialized() and AcceleratorState().mixed_precision != precision:
-        AcceleratorState._reset_state()
-    accelerator = Accelerator(
-        cpu=str(device) == "cpu",
-        mixed_precision=precision,
-        gradient_accumulation_steps=settings.accumulate,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=settings.seed),
-    )
-    wanted = None if device is None else torch.device(device)
-    if wanted is not None and (
-        wanted.type != accelerator.device.type or wanted.index not in {None, accelerator.device.index}
-    ):
-        raise RecipeError(
-            f"Training was to run on '{wanted}'. Found that accelerate uses '{accelerator.device}' in this process. "
-            "Make another device the visible one (CUDA_VISIBLE_DEVICES), launch with torchrun, or leave device out."
-        )
-    return accelerator
+    model: torch.nn.Module
+    optimizer: Optimizer
+    rates: list[float]
+    train: Iterable[Any]
+    held: Iterable[Any] | None
 
 
 class Trainer:
     """Trains the student of a distiller.
 
     Every random number is drawn from generators seeded by seed, epoch and batch, so that a training resumed from its
-    checkpoint equals an uninterrupted one; the caller's generators are given back as they were.
+    checkpoint equals an uninterrupted one; the caller's generators are given back as they were. Of several processes
+    each has its own, but for the order of the data.
+
+    The student is trained in training mode, with one exception: a batch norm that is in evaluation mode in a student
+    that is itself in training mode was frozen by the user and stays so.
+
+    Validation is judged by the metric, or by the loss under weights that do not change with schedule and balance
+    (:attr:`~limbeck.distiller.Distiller.judging_weights`). While a schedule still holds the outputs back, it is
+    measured but not judged: neither kept as the best nor counted as a look without improvement.
 
     Args:
         distiller: what is trained; its student in place.
         source: gives the teacher's side; ``None`` if no loss needs it.
         settings: length, rate, precision and so on.
-        lr: highest learning rate.
+        lr: highest learning rate; ``None`` for the rates that ``optimizer`` comes with, which are then what the
+            warm-up and the decay multiply.
         length: how many steps.
         metric: what validation measures; ``None`` for the loss.
         adapt: turns what the loader yields into a batch.
@@ -91,7 +81,7 @@ class Trainer:
         source: FeatureSource | None,
         *,
         settings: Settings,
-        lr: float,
+        lr: float | None,
         length: Length,
         metric: Metric | None = None,
         adapt: Adapt = adapt_batch,
@@ -123,47 +113,67 @@ class Trainer:
 
         Raises:
             Interrupted: on Ctrl-C, after the state is saved.
-            DataError: if the loss is not finite, or no batch is large enough for the losses.
+            Diverged: if the loss is not finite.
+            DataError: if the inputs are not finite, or no batch is large enough for the losses.
         """
-        accelerator = self.accelerator
-        self.distiller.to(accelerator.device)
-        state = State(self.distiller.student, ema=self.settings.ema)
-        optimizer = make_optimizer(self.distiller, self.settings, self.lr, self._make_optimizer)
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
-        model, optimizer, loader = accelerator.prepare(self.distiller, optimizer, train)
-        held = accelerator.prepare(validation) if validation is not None else None
-        if resume and self._checkpoint is not None and self._checkpoint.exists():
-            self._checkpoint.load(state)
-            self.history.cut(state.step)
-        self.distiller.train()
-        with own_randomness(), PatientInterrupt() as interrupt, self._bar(state) as bar:
-            while state.step < self.length.steps and not state.finished:
-                before = state.step
-                for batch in self._epoch(loader, state):
-                    self._set_rates(optimizer, rates, state.step)
-                    out = self._step(model, optimizer, batch)
-                    state.batch += 1
-                    if accelerator.sync_gradients:
-                        self._after_step(state, out, optimizer, held, bar)
-                        if interrupt.asked:
-                            self._interrupted(state)
-                        if state.step >= self.length.steps or state.finished:
-                            break
-                else:
-                    state.epoch, state.batch = state.epoch + 1, 0
-                    if state.step == before:
-                        raise DataError(
-                            "A whole pass over the training data gave no step. The losses need at least "
-                            f"{self.distiller.minimum_batch} samples in a batch. Use larger batches, or other losses."
-                        )
-        state.adopt(self.distiller.student)
-        accelerator.free_memory()
+        with undisturbed(), PatientInterrupt() as interrupt:
+            self.distiller.to(self.accelerator.device)
+            state = State(self.distiller.student, ema=self.settings.ema)
+            run = self._prepared(train, validation)
+            if resume:
+                if self._checkpoint is not None and self._checkpoint.exists():
+                    self._checkpoint.load(state)
+                self.history.cut(state.step)
+            frozen = frozen_statistics(self.distiller.student)
+            self.distiller.train()
+            for norm in frozen:
+                norm.eval()
+            with self._bar(state) as bar:
+                while state.step < self.length.steps and not state.finished:
+                    self._pass(run, state, interrupt, bar)
+            state.adopt(self.distiller.student)
+        self.accelerator.free_memory()
         return state.evaluation
 
     def remove_checkpoint(self) -> None:
         """Delete the state of the training, once its result is kept elsewhere."""
         if self._checkpoint is not None:
             self._checkpoint.remove()
+
+    def _prepared(self, train: Iterable[Any], validation: Iterable[Any] | None) -> _Run:
+        optimizer = make_optimizer(self.distiller, self.settings, self.lr, self._make_optimizer)
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        model, optimizer = self.accelerator.prepare(self.distiller, optimizer)
+        held = None if validation is None else self._dealt(validation, even=False)
+        return _Run(model, optimizer, rates, self._dealt(train, even=True), held)
+
+    def _dealt(self, loader: Iterable[Any], *, even: bool) -> Iterable[Any]:
+        """A loader of this process's share, with the user's own left as it is."""
+        accelerator, mine = self.accelerator, private(loader, self.settings.seed)
+        if accelerate_deals(mine, accelerator.num_processes):
+            return accelerator.prepare(mine)
+        if accelerator.num_processes == 1:
+            return mine
+        return Share(mine, accelerator.process_index, accelerator.num_processes, even=even)
+
+    def _pass(self, run: _Run, state: State, interrupt: PatientInterrupt, bar: ProgressBar) -> None:
+        """One pass over the training data, or what is left of it and of the training."""
+        before, whole = state.step, state.batch == 0
+        for batch in self._epoch(run.train, state):
+            self._set_rates(run, state.step)
+            out = self._step(run, batch)
+            state.batch += 1
+            if self.accelerator.sync_gradients:
+                self._after_step(run, state, batch, out, interrupt, bar)
+                if state.step >= self.length.steps or state.finished:
+                    return
+        state.epoch, state.batch = state.epoch + 1, 0
+        # A pass that was resumed may have nothing left.
+        if whole and state.step == before:
+            raise DataError(
+                "A whole pass over the training data gave no step. The losses need at least "
+                f"{self.distiller.minimum_batch} samples in a batch. Use larger batches, or other losses."
+            )
 
     def _bar(self, state: State) -> ProgressBar:
         show = self.label is not None and self.accelerator.is_main_process
@@ -173,14 +183,13 @@ class Trainer:
 
     def _epoch(self, loader: Iterable[Any], state: State) -> Iterator[Batch]:
         """The batches of the pass that are still to be used, with the generators seeded for each."""
-        seed, epoch = self.settings.seed, state.epoch
-        if hasattr(loader, "set_epoch"):
-            loader.set_epoch(epoch)  # pyright: ignore[reportAttributeAccessIssue]
-        seed_all(seed, epoch, 0)
+        seed, epoch, rank = self.settings.seed, state.epoch, self.accelerator.process_index
+        begin_epoch(loader, epoch)
+        seed_all(seed, epoch, 0, rank)
         iterator = iter(loader)
         index = 0
         while True:
-            seed_all(seed, epoch, 2 * index + 1)
+            seed_all(seed, epoch, 2 * index + 1, rank)
             try:
                 raw = next(iterator)
             except StopIteration:
@@ -189,15 +198,15 @@ class Trainer:
             # are those of the uninterrupted training.
             if index >= state.batch:
                 batch = self.adapt(move(raw, self.accelerator.device))
-                seed_all(seed, epoch, 2 * index + 2)
+                seed_all(seed, epoch, 2 * index + 2, rank)
                 if batch.size >= self.distiller.minimum_batch:
                     yield batch
                 else:
                     state.batch += 1
             index += 1
 
-    def _step(self, model: torch.nn.Module, optimizer: Optimizer, batch: Batch) -> DistillOutput:
-        accelerator = self.accelerator
+    def _step(self, run: _Run, batch: Batch) -> DistillOutput:
+        accelerator, model, optimizer = self.accelerator, run.model, run.optimizer
         with accelerator.accumulate(model):
             with accelerator.autocast():
                 captured = None if self.source is None else self.source(batch)
@@ -210,7 +219,13 @@ class Trainer:
         return out
 
     def _after_step(
-        self, state: State, out: DistillOutput, optimizer: Optimizer, held: Iterable[Any] | None, bar: ProgressBar
+        self,
+        run: _Run,
+        state: State,
+        batch: Batch,
+        out: DistillOutput,
+        interrupt: PatientInterrupt,
+        bar: ProgressBar,
     ) -> None:
         state.step += 1
         self.distiller.step()
@@ -218,38 +233,38 @@ class Trainer:
             state.average.update_parameters(self.distiller.student)
         last = state.step >= self.length.steps
         looks = state.step % self.length.every == 0 or last
+        due = looks and not last and time.monotonic() - self._saved >= self._save_every
+        loss = out.loss.item()
+        broken = not math.isfinite(loss)
+        due, broken, asked = agreed(self.accelerator, due, broken, interrupt.asked)
+        if broken:
+            raise self._not_finite(state, batch, out, loss)
         if looks or state.step == 1:
-            row = self._row(state, out, optimizer.param_groups[0]["lr"])
-            if looks and held is not None:
-                row["validation"] = self._judge(state, held)
+            row = self._row(state, out, run.optimizer.param_groups[0]["lr"])
+            if looks and run.held is not None:
+                row["validation"] = self._judge(state, run.held)
             self.history.add(**row)
-        note = "" if state.evaluation is None else f"best validation {state.evaluation.metric:.4f}"
-        bar.advance(note=note)
-        if looks and not last and time.monotonic() - self._saved >= self._save_every:
+        bar.advance(note="" if state.evaluation is None else f"best validation {state.evaluation.metric:.4f}")
+        if asked:
+            self._interrupted(state)
+        if due:
             self.save(state)
 
     def _judge(self, state: State, held: Iterable[Any]) -> float:
-        distiller = self.distiller
+        distiller, patience = self.distiller, self.length.patience
+        begin_epoch(held, 0)
         with state.averaged(distiller.student):
             found = evaluate(
                 distiller, self.source, held, metric=self.metric, adapt=self.adapt, accelerator=self.accelerator
             )
-            state.judge(found, distiller.student)
-        patience = self.length.patience
+            if distiller.answers_learnt or not distiller.trains_answers:
+                state.judge(found, distiller.student)
         state.finished = patience is not None and state.stale >= patience
         return found.metric
 
     def _row(self, state: State, out: DistillOutput, lr: float) -> dict[str, Any]:
         loss, *values = torch.cat([out.loss.detach().reshape(1), out.terms, out.weights]).tolist()
         names, count = self.distiller.names, len(out.terms)
-        if not math.isfinite(loss):
-            bad = next(
-                (name for name, value in zip(names, values, strict=False) if not math.isfinite(value)), "the sum"
-            )
-            raise Diverged(
-                f"The loss must be finite. Found {loss} at step {state.step} (first in '{bad}') with lr={self.lr:g}. "
-                "Use a lower lr, or a smaller weight for that term."
-            )
         return {
             "step": state.step,
             "epoch": state.epoch,
@@ -260,9 +275,22 @@ class Trainer:
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
-    def _set_rates(self, optimizer: Optimizer, rates: list[float], step: int) -> None:
+    def _not_finite(self, state: State, batch: Batch, out: DistillOutput, loss: float) -> LimbeckError:
+        """What is said of a loss that is not finite: what is wrong with the batch, or else with the rate."""
+        if (fault := input_fault(batch)) is not None:
+            return DataError(f"The training data cannot be used at step {state.step}: {fault}")
+        values = dict(zip(self.distiller.names, out.terms.tolist(), strict=True))
+        bad = next((name for name, value in values.items() if not math.isfinite(value)), "the sum")
+        where = "in another process" if math.isfinite(loss) else f"first in '{bad}'"
+        rate = "the optimizer's own rate" if self.lr is None else f"lr={self.lr:g}"
+        return Diverged(
+            f"The loss must be finite. Found {loss} at step {state.step} ({where}) with {rate}. "
+            "Use a lower lr, or a smaller weight for that term."
+        )
+
+    def _set_rates(self, run: _Run, step: int) -> None:
         factor = rate_factor(step, self.length.steps, self.settings)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        for group, rate in zip(run.optimizer.param_groups, run.rates, strict=True):
             group["lr"] = rate * factor
 
     def save(self, state: State) -> None:

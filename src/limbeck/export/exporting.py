@@ -1,0 +1,52 @@
+"""What every export does: take a copy, write it, run what was written, compare, and only then give it its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from limbeck.batch import ReadOutput
+from limbeck.export.answering import Answering
+from limbeck.export.check import Run, checked
+from limbeck.export.destination import destination
+from limbeck.export.exported import Exported
+
+Write = Callable[[Answering, Path], tuple[Run, tuple[str, ...]]]
+
+
+def exporting(
+    student: nn.Module,
+    example_inputs: Any,
+    path: Path | str,
+    output: ReadOutput | None,
+    *,
+    kind: str,
+    suffix: str,
+    write: Write,
+    alternative: str,
+) -> Exported:
+    """Export a student by ``write``, and check the result.
+
+    Args:
+        student: the trained student; read, never changed.
+        example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        path: the file.
+        output: how the one tensor to answer with is read from what the student returns; ``None`` for the logits.
+        kind: name of the format.
+        suffix: what ``path`` must end in.
+        write: puts the student into a file; returns how that file is run, and which sizes of its inputs may change.
+        alternative: what the user can do where it does not work.
+
+    Raises:
+        ModelError: if the student cannot be exported, or the file answers otherwise than the student.
+        RunError: if the file cannot be written.
+    """
+    with destination(path, suffix) as place:
+        trained = Answering(student, example_inputs, output)
+        run, axes = write(trained, place)
+        difference = checked(trained, run, axes, alternative=alternative)
+        size = sum(each.stat().st_size for each in place.parent.iterdir())
+    return Exported(Path(path).expanduser(), kind, size, difference, axes)

@@ -1,0 +1,70 @@
+"""Going on with a run: only as it was begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import RunError
+from limbeck.planning.plan import Plan
+from limbeck.recipe.recipe import Recipe
+from limbeck.recipe.settings import Settings
+
+# What a recipe or plan says about itself changes no number.
+_WORDS = {"name", "summary", "reasons"}
+# What every run finds, fills in or checks anew.
+_FOUND = {"version", "recipe", "teacher", "student", "training", "teacher_sites", "student_sites", "costs", "choices"}
+
+
+def resumed_plan(
+    run_dir: Path, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]
+) -> Plan | None:
+    """The plan of the run in a folder; ``None`` if the run was stopped before there was one.
+
+    Args:
+        run_dir: folder of the run.
+        recipe: the recipe given now, ``None`` for none.
+        plan: the plan given now, ``None`` for none.
+        settings: the training settings given now, ``None`` for those not given.
+
+    Raises:
+        RunError: if any of them is not that of the run; names each, with both values.
+    """
+    file = run_dir / "plan.yaml"
+    if not file.is_file():
+        return None
+    saved = Plan.load(file)
+    changed = _changed_settings(saved.training, settings)
+    if recipe is not None:
+        changed += [f"the recipe's {key}" for key in _changed_keys(saved.recipe, recipe)]
+    if plan is not None:
+        parts = (part for part in Plan.model_fields if part not in _FOUND)
+        changed += [f"the plan's {part}" for part in parts if _content(saved, part) != _content(plan, part)]
+    if changed:
+        raise RunError(
+            f"A run goes on only as it was begun. Found something else than in '{run_dir}': {'; '.join(changed)}. "
+            "Leave that out, or give another run_dir (--run-dir) for a new run."
+        )
+    return saved
+
+
+def _changed_settings(saved: Settings, settings: Mapping[str, Any]) -> list[str]:
+    said = {name: value for name, value in settings.items() if value is not None}
+    asked = saved.given(**said)
+    pairs = [(name, getattr(saved, name), getattr(asked, name)) for name in said]
+    return [
+        f"{name} is {'not given' if was is None else was} there and {now} now" for name, was, now in pairs if was != now
+    ]
+
+
+def _changed_keys(saved: Recipe, given: Recipe) -> list[str]:
+    before, after = (each.model_dump(exclude=_WORDS) for each in (saved, given))
+    return [key for key, value in before.items() if value != after[key]]
+
+
+def _content(plan: Plan, part: str) -> Any:
+    content = plan.model_dump(include={part})[part]
+    if part != "terms":
+        return content
+    return [{key: value for key, value in term.items() if key != "reason"} for term in content]

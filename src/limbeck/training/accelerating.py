@@ -1,0 +1,79 @@
+"""The accelerator of a training, and what accelerate keeps for the whole process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, is_initialized
+from accelerate.utils import DataLoaderConfiguration
+
+from limbeck.errors import RecipeError
+from limbeck.recipe.settings import Settings
+
+
+def make_accelerator(settings: Settings, device: str | torch.device | None = None) -> Accelerator:
+    """An accelerator for these settings; the processes and their backend are the launcher's choice.
+
+    On CUDA devices that can, bf16 is the default; on a CPU it is not, as autocast is slower there.
+
+    Raises:
+        RecipeError: if the device asked for is not the one that accelerate uses here.
+    """
+    wanted = _device(device)
+    precision = settings.precision
+    if precision is None:
+        fast = torch.cuda.is_available() and device != "cpu" and torch.cuda.is_bf16_supported()
+        precision = "bf16" if fast else "no"
+    # accelerate keeps one state a process and refuses another precision: this training may want one.
+    if is_initialized() and AcceleratorState().mixed_precision != precision:
+        AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        cpu=str(device) == "cpu",
+        mixed_precision=precision,
+        gradient_accumulation_steps=settings.accumulate,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=settings.seed),
+    )
+    if wanted is not None and (
+        wanted.type != accelerator.device.type or wanted.index not in {None, accelerator.device.index}
+    ):
+        raise RecipeError(
+            f"Training was to run on '{wanted}'. Found that accelerate uses '{accelerator.device}' in this process. "
+            "Make another device the visible one (CUDA_VISIBLE_DEVICES), launch with torchrun, or leave device out."
+        )
+    return accelerator
+
+
+@contextmanager
+def accelerate_state_kept() -> Iterator[None]:
+    """Give accelerate's precision and accumulation back as they were: the user may have an accelerator of their own.
+
+    Example:
+        >>> own = Accelerator(cpu=True)
+        >>> with accelerate_state_kept():
+        ...     make_accelerator(Settings(precision="bf16"), "cpu").mixed_precision
+        'bf16'
+        >>> own.mixed_precision
+        'no'
+    """
+    shared = [each._shared_state for each in (AcceleratorState, GradientState)]
+    before = [dict(each) for each in shared]
+    try:
+        yield
+    finally:
+        # Emptied and filled in place: the user's accelerators hold these very dicts.
+        for state, kept in zip(shared, before, strict=True):
+            state.clear()
+            state.update(kept)
+
+
+def _device(device: str | torch.device | None) -> torch.device | None:
+    try:
+        return None if device is None else torch.device(device)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"A device is a kind that torch knows, with or without a number. Found '{device}'. Use 'cpu', 'cuda', "
+            "'cuda:0' or 'mps', or leave device out."
+        ) from error

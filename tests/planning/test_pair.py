@@ -1,0 +1,153 @@
+"""Models and data are looked at before anything is computed with them."""
+
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import limbeck
+from limbeck.batch import adapt_batch
+from limbeck.capture.capture import Captured
+from limbeck.errors import DataError, LimbeckError, ModelError
+from limbeck.planning import Pair, build, fit_targets
+from limbeck.planning.pair import require_models
+from limbeck.recipe import Recipe
+from tests.toys import conv_net, images, loader, pair
+
+
+def distill(teacher=None, student=None, data=None, **options):
+    teacher, student = (teacher, student) if teacher is not None else pair()
+    options = {"steps": 2, "lr": 0.01, "check_teacher": False, "progress": False, **options}
+    return limbeck.distill(teacher, student, data or loader(), **options)
+
+
+def with_labels(change, count: int = 32) -> DataLoader:
+    pictures, labels = images(count).tensors
+    return DataLoader(TensorDataset(pictures, change(labels)), batch_size=16)
+
+
+@pytest.mark.parametrize("call", [limbeck.plan, limbeck.distill])
+def test_a_model_is_not_distilled_into_itself(call):
+    _, student = pair()
+    with pytest.raises(ModelError, match=r"same module twice.*copy.deepcopy"):
+        call(student, student, loader())
+    with pytest.raises(ModelError, match="same module twice"):
+        call(nn.DataParallel(student), student, loader())
+
+
+def test_what_is_no_model_is_refused():
+    teacher, student = pair()
+    with pytest.raises(ModelError, match=r"teacher must be a torch.nn.Module. Found conv_net.*data"):
+        require_models(conv_net, student)
+    with pytest.raises(ModelError, match=r"student must be a torch.nn.Module. Found DataLoader"):
+        require_models(teacher, loader())
+    with pytest.raises(ModelError, match="Call it first"):
+        require_models(teacher, nn.ReLU)
+
+
+def test_validation_data_is_looked_at_before_the_first_step():
+    empty = DataLoader(TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0)), batch_size=4)
+    pictures, labels = images(32).tensors
+    broken = [(torch.full_like(pictures, torch.nan), labels)]
+    cases = {
+        "validation data must yield at least one batch": empty,
+        "validation data cannot be used: inputs must be finite": broken,
+        "validation data cannot be learnt from.*from 0 to 3.*Found 255": with_labels(
+            lambda each: torch.where(each == 3, 255, each)
+        ),
+        r"batch of the validation data": [{"pixels": pictures, "labels": labels}],
+    }
+    for expected, validation in cases.items():
+        teacher, student = pair()
+        before = student[0].weight.clone()
+        with pytest.raises(LimbeckError, match=expected):
+            distill(teacher, student, validation=validation)
+        assert torch.equal(student[0].weight, before)
+
+
+def test_batches_too_small_for_the_losses_are_refused_by_name():
+    recipe = {"features": [{"loss": {"kind": "CKA"}}]}
+    with pytest.raises(DataError, match="at least 4 samples in a batch. Found 2 in the validation data"):
+        distill(recipe=recipe, validation=loader(32, batch_size=2))
+    with pytest.raises(DataError, match="Found 2 in the training data"):
+        distill(recipe=recipe, data=loader(32, batch_size=2), validation=loader(32))
+
+
+def test_a_last_small_batch_of_validation_data_is_no_reason_to_stop():
+    report = distill(
+        recipe={"features": [{"loss": {"kind": "CKA"}}]}, validation=loader(33, batch_size=16, shuffle=False)
+    )
+    assert report.evaluation.samples == 33
+
+
+def test_labels_that_only_the_teacher_has_do_not_hinder_features():
+    report = distill(conv_net(8, classes=9), conv_net(3), with_labels(lambda each: each + 5), recipe="features")
+    assert report.history.rows
+
+
+def test_plan_and_distill_count_the_same_labels():
+    data = loader(2100)  # 2,000 and more are many labels; nine tenths of them would be few.
+    kinds = [[term.loss.kind for term in plan.outputs] for plan in (
+        limbeck.plan(*pair(), data), distill(data=data, steps=1).plan,
+    )]  # fmt: skip
+    assert kinds[0] == kinds[1] == ["CrossEntropy"]
+
+
+def test_planning_gives_both_models_back_where_they_were():
+    teacher, student = pair()
+    teacher[1].eval()
+    limbeck.plan(teacher, student, loader())
+    assert not teacher[1].training
+    assert teacher.training
+    assert {each.device.type for each in teacher.parameters()} == {"cpu"}
+
+
+def test_planning_runs_the_models_on_few_samples_however_large_the_batches():
+    sizes = []
+    teacher, student = pair()
+    teacher.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    limbeck.plan(teacher, student, loader(1024, batch_size=256))
+    assert max(sizes) <= 8
+
+
+def test_statistics_are_streamed_and_equal_those_of_all_batches():
+    made = Pair.look(*pair(), loader(128), hold=False)
+    plan = made.plan(Recipe.load("auto"))
+    distiller = build(plan, made.student, total_steps=1)
+    alive = weakref.WeakSet()
+    most = 0
+
+    class Source:
+        """Counts the batches whose features are still held."""
+
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __call__(self, batch) -> Captured:
+            nonlocal most
+            most = max(most, len(alive))
+            captured = self.inner(batch)
+            for each in captured.features.values():
+                alive.add(each.x)
+            return captured
+
+    with limbeck.Teacher(made.teacher, plan.teacher_sites) as source:
+        fit_targets(distiller, Source(source), made.batches)
+        for term in distiller.terms:
+            if term.takes_statistics:
+                rows = torch.cat(
+                    [term.targets[0](source(b).features[term.link.teacher.site]).x.flatten(0, 1) for b in made.batches]
+                    if len(term.targets) > 1
+                    else [source(b).features[term.link.teacher.site].x.flatten(0, 1) for b in made.batches]
+                )
+                torch.testing.assert_close(term.targets[-1].mean, rows.mean(0), atol=1e-5, rtol=1e-4)
+    assert most <= 2 * len(plan.teacher_sites)
+    distiller.close()
+
+
+def test_a_batch_of_another_form_is_named():
+    with pytest.raises(LimbeckError, match="does not run on the training data"):
+        distill(data=[(torch.zeros(8, 3), torch.zeros(8, dtype=torch.long))], validation=loader())
+    assert adapt_batch(next(iter(loader()))).size == 16
