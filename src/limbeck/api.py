@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from limbeck.batch import Adapt, ReadOutput
+from limbeck.cache.keying import Keys
 from limbeck.errors import RunError
 from limbeck.pipeline import Options, Pipeline
 from limbeck.planning import Pair, Plan
 from limbeck.planning.build import TaskLoss
-from limbeck.planning.pair import require_models
+from limbeck.planning.caching import CacheSettings
+from limbeck.planning.fitting import needs_keys
+from limbeck.planning.require_models import require_models
 from limbeck.planning.stated import Layouts, Sites
 from limbeck.recipe.recipe import Recipe
 from limbeck.report.report import Report
@@ -48,8 +51,8 @@ def plan(
         recipe: name of a shipped recipe, path of a YAML file, or its content.
         adapt: reads a batch of any other form: ``adapt(raw) -> limbeck.Batch(inputs, targets)``.
         output: takes the logits from what a model returns, where they are not the tensor itself or ``.logits``.
-        layouts: axes of sites whose layout cannot be told, such as ``{"encoder": "LBC"}``; where both models have such a
-            site, ``{"student": {"encoder": "LBC"}}`` is about one of them.
+        layouts: axes of sites whose layout cannot be told, such as ``{"encoder": "LBC"}``; where both models have such
+            a site, ``{"student": {"encoder": "LBC"}}`` is about one of them.
         sites: the sites to consider instead of those that are found: ``{"student": ["blocks.*", "fc:input"]}``.
         seed: of everything random.
 
@@ -62,10 +65,10 @@ def plan(
     require_models(teacher, student)
     with undisturbed(teacher, student):
         seed_all(seed)
-        pair = Pair.look(
-            *(teacher, student, data), hold=False, adapt=adapt, output=output, layouts=layouts, sites=sites, seed=seed
-        )
-        return pair.plan(Recipe.load(recipe))
+        known = Recipe.load(recipe)
+        keys = Keys() if needs_keys(term.loss for term in known.features) else None
+        options: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites, "seed": seed}
+        return Pair.look(teacher, student, data, hold=False, keys=keys, **options).plan(known)
 
 
 def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridden here
@@ -88,6 +91,9 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     output: ReadOutput | None = None,
     layouts: Layouts | None = None,
     sites: Sites | None = None,
+    cache: str | Path | None = None,
+    cache_encoding: str = "float16",
+    cache_views: int | None = None,
     seed: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
@@ -98,6 +104,9 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     progress: bool = True,
 ) -> Report:
     """Distil a teacher into a student, which is trained in place. Whatever is not given is chosen and reported.
+
+    Both models end on the device and in the mode in which they were given, module by module. The student is trained in
+    training mode; only a batch norm that is in evaluation mode in a student that is in training mode stays so.
 
     Args:
         teacher: any module; it is run, never changed.
@@ -111,7 +120,8 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         epochs: passes over the data, likewise. With neither anywhere, training goes on until validation stops
             improving, at most the longer of 2,000 steps and 30 epochs.
         lr: highest learning rate, or ``auto`` for what the plan says, else a search over a wide grid of short runs.
-        optimizer: function from parameter groups to an optimizer; AdamW if not given.
+        optimizer: function from parameter groups to an optimizer; AdamW if not given. The rates that it comes with are
+            kept, warm-up and decay multiply them, and nothing is searched, unless ``lr`` is given.
         metric: ``auto`` for what suits the labels (``accuracy``, ``label_accuracy`` for several labels at once,
             ``negative_error`` for numbers), one of these, or a function of logits and labels; larger is better.
         task_loss: function of the student's logits and the labels, used in place of cross-entropy.
@@ -121,6 +131,11 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         output: takes the logits from what a model returns.
         layouts: axes of sites whose layout cannot be told; see :func:`plan`.
         sites: the sites that a new plan considers; see :func:`plan`.
+        cache: folder (or address that fsspec reaches) in which the teacher's features and logits are kept, so that the
+            teacher runs once for each view of a sample; in later epochs, searches and runs they are read.
+        cache_encoding: ``float32``, ``float16``, ``int8`` or ``pca``; the report says how exact each is here.
+        cache_views: how many augmented views of each sample are shown in turn and kept; 8 where the data set draws
+            random numbers, else 1.
         seed: of everything random; the plan's (0) if not given.
         device: where to train; chosen by accelerate if not given.
         precision: ``no``, ``bf16`` or ``fp16``; chosen by the device if not given.
@@ -162,6 +177,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         output=output,
         layouts=layouts,
         sites=sites,
+        cache=None if cache is None else CacheSettings(cache, cache_encoding, cache_views),
         device=device,
         run_dir=None if run_dir is None else Path(run_dir),
         resume=resume,
@@ -196,6 +212,7 @@ def load(run_dir: str | Path, *, student: nn.Module | str | None = None) -> nn.M
     if isinstance(student, str):
         student = rebuild(student, known.get("student_options") if student == source else None)
     load_weights(student, file)
+    folder.restore_extra(student)
     return student.eval()
 
 

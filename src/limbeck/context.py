@@ -25,6 +25,9 @@ class Context(NamedTuple):
     student_loss: Tensor | None = None
 
 
+NOTHING_KNOWN = Context()
+
+
 class Heads(NamedTuple):
     """The last linear layers of both models, for losses that read features through them; ``None`` where there is none.
 
@@ -35,6 +38,9 @@ class Heads(NamedTuple):
 
     student: nn.Linear | None = None
     teacher: nn.Linear | None = None
+
+
+NO_HEADS = Heads()
 
 
 class TopAnswers(NamedTuple):

@@ -13,6 +13,7 @@ from limbeck.batch import Adapt, ReadOutput
 from limbeck.errors import RecipeError, RunError
 from limbeck.planning import Plan
 from limbeck.planning.build import TaskLoss
+from limbeck.planning.caching import CacheSettings
 from limbeck.planning.stated import Layouts, Sites
 from limbeck.recipe.recipe import Recipe
 from limbeck.training.metrics import Metric
@@ -38,6 +39,7 @@ class Options:
     output: ReadOutput | None = None
     layouts: Layouts | None = None
     sites: Sites | None = None
+    cache: CacheSettings | None = None
     device: str | torch.device | None = None
     run_dir: Path | None = None
     resume: bool = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,13 +15,16 @@ from rich.console import Console
 from torch import nn
 
 from limbeck.batch import with_samples
+from limbeck.cache.keying import Keys
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.options import Options
 from limbeck.planning import Pair, Plan, build, check_plan, check_teacher, diff_plans, fit_targets
+from limbeck.planning.caching import cached_teacher, described_cache, spot_check
 from limbeck.planning.edits import mark_edits
-from limbeck.planning.pair import require_models
+from limbeck.planning.fitting import needs_keys
+from limbeck.planning.require_models import require_models
 from limbeck.planning.task_loss import with_task_loss
 from limbeck.recipe.recipe import Recipe, explain
 from limbeck.recipe.settings import Settings
@@ -28,6 +32,7 @@ from limbeck.report.report import Report
 from limbeck.report.similarities import linked_similarity
 from limbeck.resuming import resumed_plan
 from limbeck.search.rates import OWN_RATES, RateSearch
+from limbeck.teachers.feature_source import FeatureSource
 from limbeck.teachers.live import Teacher
 from limbeck.training.accelerating import accelerate_state_kept, make_accelerator
 from limbeck.training.evaluation import Evaluation, score
@@ -98,11 +103,30 @@ class Pipeline:
                 total_steps=length.steps,
                 read_output=self.pair.read_output,
                 task_loss=self.options.task_loss,
+                heads=self.pair.heads,
             )
             try:
-                return self._distilled(plan, length, distiller, source)
+                with self._remembered(source, distiller) as (teacher, notes):
+                    return self._distilled(plan.with_choices(*notes), length, distiller, teacher)
             finally:
                 distiller.close()
+
+    @contextmanager
+    def _remembered(self, live: Teacher, distiller: Distiller) -> Iterator[tuple[FeatureSource, tuple[Choice, ...]]]:
+        """The teacher as it is, or with a cache in front of it."""
+        settings, pair = self.options.cache, self.pair
+        if settings is None or pair.keyed is None or not distiller.needs_teacher:
+            yield live, ()
+            return
+        cached = cached_teacher(
+            live, distiller, pair.keyed, settings, batches=pair.batches, read_output=pair.read_output
+        )
+        try:
+            checked = spot_check(cached, pair.keyed, pair.adapt, self.accelerator.device)
+            note = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
+            yield cached, (described_cache(cached, pair.batches), note)
+        finally:
+            cached.close()
 
     @cached_property
     def folder(self) -> RunFolder | None:
@@ -160,10 +184,20 @@ class Pipeline:
             output=options.output,
             layouts=options.layouts,
             sites=options.sites,
+            keys=self._keys,
             seed=self.settings.seed,
             device=self.accelerator.device,
             show=self._shows,
         )
+
+    @property
+    def _keys(self) -> Keys | None:
+        """How samples are known by number, if the cache or a loss needs that."""
+        if self.options.cache is not None:
+            return Keys(self.options.cache.views)
+        plan, recipe = self._saved_plan, self._recipe
+        losses = [term.loss for term in (recipe.features if plan is None else plan.terms)]
+        return Keys() if needs_keys(losses) else None
 
     @cached_property
     def _metric(self) -> tuple[str, Metric | None]:
@@ -197,7 +231,7 @@ class Pipeline:
         plan = plan.model_copy(update={"training": self.settings})
         return plan if self.options.task_loss is None else with_task_loss(plan)
 
-    def _distilled(self, plan: Plan, length: Length, distiller: Distiller, source: Teacher) -> Report:
+    def _distilled(self, plan: Plan, length: Length, distiller: Distiller, source: FeatureSource) -> Report:
         pair = self.pair
         fit_targets(distiller, source, pair.batches, show=self._shows)
         pair.dry_run(distiller, source)
@@ -262,7 +296,7 @@ class Pipeline:
         return Selection.of(distiller, function, name, own=own, validated=validated)
 
     def _rate(
-        self, plan: Plan, length: Length, distiller: Distiller, source: Teacher, selection: Selection
+        self, plan: Plan, length: Length, distiller: Distiller, source: FeatureSource, selection: Selection
     ) -> tuple[float | None, Choice]:
         """The highest rate and why; ``None`` for the rates of the user's own optimizer."""
         rate, said = plan.training.lr, next((each for each in plan.choices if each.name == "learning rate"), None)
@@ -288,7 +322,7 @@ class Pipeline:
         plan: Plan,
         length: Length,
         distiller: Distiller,
-        source: Teacher,
+        source: FeatureSource,
         rate: float | None,
         selection: Selection,
     ) -> Trainer:

@@ -31,6 +31,14 @@ def test_slow_loss_pulls_harder_by_the_published_power():
     assert sum(weights[:3]) == pytest.approx(3.0)
 
 
+def test_outputs_are_one_task_that_falls_as_their_sum_does():
+    balancer = GradNorm(GROUPS, shares=[1.0, 1.0, 1.0, 3.0], alpha=1.0)
+    balancer.step(torch.tensor([1.0, 1.0, 1.0, 1.0]))
+    weights = rested(balancer, [1.0, 1.0, 1.0, 0.2])  # the features stand still, the outputs go from 1 + 3 to 1 + 0.6
+    assert weights[2] / (weights[0] * 2.0) == pytest.approx(1.6 / 4, rel=1e-3)
+    assert weights[3] == pytest.approx(3 * weights[2])  # by share
+
+
 def test_one_step_by_hand():
     balancer = GradNorm(("feature", "output"), alpha=0.0, rate=0.5)
     balancer.step(torch.ones(2), norms([3.0, NAN], [2.0, NAN], [0.0, NAN]))

@@ -102,6 +102,23 @@ def test_single_outlier_stays_within_a_hundred_times_the_median():
     assert balancer(one).weights[0].item() == pytest.approx(100.0, rel=1e-4)
 
 
+def test_a_vanishing_gradient_gets_a_weight_of_a_million_at_most():
+    balancer = TapNorm(("feature", "output"))
+    balancer.step(torch.ones(2), TapNorms(*(torch.tensor([each, 1.0]) for each in (1e-12, 1.0, 0.0))))
+    assert balancer(torch.ones(2)).weights.tolist() == pytest.approx([1e6, 1.0], rel=1e-4)  # 1 / (1e-12 + 1e-6)
+    assert balancer.count.tolist() == [1, 0]  # what stands beside an output is no measurement
+
+
+def test_reset_forgets_the_median_too():
+    balancer, one = TapNorm(("feature", "output")), torch.ones(2)
+    balancer.step(one, TapNorms(*(torch.tensor([each, NAN]) for each in (1e3, 1.0, 0.0))))
+    balancer.reset()
+    assert balancer(one).weights.tolist() == [1.0, 1.0]
+    balancer.step(one, TapNorms(*(torch.tensor([each, NAN]) for each in (1e-3, 1.0, 0.0))))
+    # The ratio alone, not held within a factor 100 of a median of what was forgotten.
+    assert balancer(one).weights[0].item() == pytest.approx(1e3, rel=1e-2)
+
+
 def test_features_alone_are_never_measured_and_keep_equal_weights():
     balancer = TapNorm(("feature", "feature"))
     balancer.step(torch.ones(2), TapNorms(*(torch.full((2,), NAN) for _ in range(3))))

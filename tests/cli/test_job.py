@@ -58,6 +58,12 @@ def test_a_named_recipe_is_changed_only_in_what_the_file_says(tmp_path):
     assert found.features[0].loss.kind == "CKA"
 
 
+def test_the_reasons_of_a_named_recipe_stay_with_what_is_its_own(tmp_path):
+    found = job(tmp_path, {"recipe": "article", "balancer": {"kind": "Fixed", "feature": 2}}).recipe
+    assert found.reason("balancer") == "as recipe 'job' says"
+    assert found.reason("schedule") == "the classic rule is constant"
+
+
 def test_without_a_recipe_none_is_said(tmp_path):
     found = job(tmp_path, {})
     assert found.recipe is None

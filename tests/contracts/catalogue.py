@@ -59,6 +59,15 @@ ON_GRIDS = [
 PROJECTED = {
     "Conv": ON_GRIDS,
     "ConvBottleneck": ON_GRIDS,
+    "CrossAttention": [
+        Link(MAP, WIDE_VECTOR),
+        Link(MAP, SMALL_MAP),
+        Link(MAP, WIDE_PATCHES),
+        Link(PATCHES, LARGE_MAP),
+        Link(TEXT, FOUR_WORDS),
+        Link(SERIES, SMALL_MAP),
+        Link(MAP, MAP),
+    ],
     "Ensemble": JOINED,
     "Linear": JOINED,
     "LinearBatchNorm": JOINED,

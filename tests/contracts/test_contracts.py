@@ -1,7 +1,6 @@
 """Every class of every family keeps the family's promises."""
 
 import pytest
-from catalogue import PROJECTED, TARGETED, built, classes, named, one_test_per_check, target_of
 from known_failures import KNOWN_FAILURES
 
 import limbeck.associations
@@ -13,6 +12,7 @@ import limbeck.projectors
 import limbeck.schedules
 import limbeck.similarity
 import limbeck.targets
+from catalogue import PROJECTED, TARGETED, built, classes, named, one_test_per_check, target_of
 from limbeck import testing
 from limbeck.testing.networks import conv_network, vision_transformer
 

@@ -1,12 +1,14 @@
-"""The contract checks of losses catch losses that are wrong: six deliberate mistakes, each by the check made for it."""
+"""The contract checks of losses catch losses that are wrong: deliberate mistakes, each by the check made for it."""
 
 from typing import ClassVar
 
 import pytest
 import torch
 
+from limbeck._math.masking import both_valid, masked_mean, valid_pair
 from limbeck.links import Match
 from limbeck.losses import FeatureLoss
+from limbeck.losses.samplewise import SamplewiseLoss
 from limbeck.testing import ContractError, check_loss
 
 
@@ -67,8 +69,42 @@ class WrongNeeds(FeatureLoss):
         return (student.x - teacher.x).square().mean()
 
 
+class DividesByTheOtherPositions(FeatureLoss):
+    """Says that a single position is enough, and divides by the number of the others."""
+
+    needs: ClassVar = Match.CHANNELS | Match.POSITIONS
+
+    def compare(self, student, teacher, /):
+        s, t, _ = valid_pair(student, teacher)
+        return (s - t).square().sum((1, 2)).mean() / (s.shape[1] - 1)
+
+
+class MasksTheErrorOnly(FeatureLoss):
+    """The right value, but a gradient of zero times whatever stands at masked positions: NaN, if that is NaN."""
+
+    needs: ClassVar = Match.CHANNELS | Match.POSITIONS
+
+    def compare(self, student, teacher, /):
+        return masked_mean((student.x - teacher.x).square().mean(-1), both_valid(student.mask, teacher.mask))
+
+
+class SamplesOfAnotherSize(SamplewiseLoss):
+    """The sum over samples, while each sample gives its mean."""
+
+    needs: ClassVar = Match.CHANNELS
+
+    def rows(self, student, teacher, /):
+        return (student.pooled() - teacher.pooled()).square(), None
+
+    def compare(self, student, teacher, /):
+        return self.rows(student, teacher)[0].sum()
+
+
 MUTANTS = {
+    DividesByTheOtherPositions: "check_single_position",
     IgnoresItsMask: "check_masked_positions",
+    MasksTheErrorOnly: "check_masked_positions",
+    SamplesOfAnotherSize: "check_samples",
     RatioWithoutEpsilon: "check_degenerate_inputs",
     PairsSampleIWithJ: "check_batch_order",
     SignedCosine: "check_non_negative",

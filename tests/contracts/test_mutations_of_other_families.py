@@ -6,9 +6,9 @@ from typing import ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
-from catalogue import LARGE_MAP, MAP, SMALL_MAP, TEXT, WIDE_TEXT
 from torch import nn
 
+from catalogue import LARGE_MAP, MAP, SMALL_MAP, TEXT, WIDE_TEXT
 from limbeck.balancers import Balancer
 from limbeck.batch import Batch
 from limbeck.capture import Captured
@@ -17,7 +17,7 @@ from limbeck.links import Link
 from limbeck.mapping import Mapper
 from limbeck.outputs import OutputLoss
 from limbeck.projectors import Linear
-from limbeck.schedules import Schedule
+from limbeck.schedules import FeaturesFirst, Schedule
 from limbeck.schedules.family import Strength
 from limbeck.similarity import MinibatchCKA
 from limbeck.targets import PoolGrid, Standardise
@@ -32,7 +32,9 @@ from limbeck.testing import (
     check_schedule,
     check_similarity,
     check_target,
+    run,
 )
+from limbeck.testing.outputs import check_output_minimum_batch
 
 
 def caught_by(check: str, checker, *subject, **options) -> None:
@@ -53,6 +55,34 @@ def test_output_loss_that_counts_ignored_tokens_is_caught():
     caught_by("check_ignored_tokens", check_output, CountsIgnoredTokens())
 
 
+class WrongAtEquality(OutputLoss):
+    requires: ClassVar = frozenset({"teacher_output"})
+    zero_when_equal: ClassVar = True
+
+    def judge(self, context, /):
+        return (context.student_output - context.teacher_output).square().mean() + 1
+
+
+class TakesTooFew(OutputLoss):
+    requires: ClassVar = frozenset({"teacher_output"})
+    minimum_batch: ClassVar = 2
+
+    def judge(self, context, /):
+        return (context.student_output - context.teacher_output).square().mean()
+
+    def _check_parts(self, context):
+        """Whether the batch is large enough is not looked at."""
+
+
+def test_output_loss_that_is_not_zero_at_equality_is_caught():
+    caught_by("check_output_zero_when_equal", check_output, WrongAtEquality())
+
+
+def test_output_loss_that_takes_too_few_samples_is_caught():
+    with pytest.raises(ContractError, match="declares minimum_batch 2"):
+        run([check_output_minimum_batch], TakesTooFew())
+
+
 class LosesTheMask(Linear):
     def forward(self, student, /):
         return super().forward(student)._replace(mask=None)
@@ -68,6 +98,10 @@ class KeepsTheGrid(Linear):
         return super().forward(student)._replace(grid=student.grid)
 
 
+class SaysItNeedsAGrid(Linear):
+    needs_grid: ClassVar = True
+
+
 class ForgetsParameters(Linear):
     def __init__(self, *sizes, **options):
         super().__init__(*sizes, **options)
@@ -77,6 +111,7 @@ class ForgetsParameters(Linear):
 @pytest.mark.parametrize(
     ("cls", "link", "check"),
     [
+        (SaysItNeedsAGrid, Link(MAP, SMALL_MAP), "check_needs_grid"),
         (LosesTheMask, Link(TEXT, WIDE_TEXT), "check_projector_mask"),
         (LooksAtPadding, Link(TEXT, WIDE_TEXT), "check_projector_mask"),
         (KeepsTheGrid, Link(MAP, SMALL_MAP), "check_alignment"),
@@ -163,6 +198,22 @@ class DividesByTheLoss(Balancer):
         return 1 / self.last
 
 
+class StarvesTheLargest(Balancer):
+    """Without saying that it may leave a loss out."""
+
+    def weigh(self, losses, _strength, /):
+        return (losses < losses.max() + (len(losses) == 1)).float()
+
+
+class NeverStarts(Balancer):
+    """It may leave a loss out, but not before it knows anything."""
+
+    may_leave_out: ClassVar = True
+
+    def weigh(self, losses, _strength, /):
+        return self.select("output") + (len(losses) == 1)
+
+
 @pytest.mark.parametrize(
     ("make", "check"),
     [
@@ -170,6 +221,8 @@ class DividesByTheLoss(Balancer):
         (KeepsStateInAList, "check_state"),
         (WeighsByPlace, "check_term_order"),
         (DividesByTheLoss, "check_extreme_losses"),
+        (StarvesTheLargest, "check_gradient_reaches_every_loss"),
+        (NeverStarts, "check_gradient_reaches_every_loss"),
     ],
 )
 def test_wrong_balancer_is_caught(make, check):
@@ -284,3 +337,13 @@ def test_feature_source_is_caught_in_training_mode_and_without_a_site():
     caught_by("check_teacher_unchanged", check_feature_source, source, batch, sites=["fc"], model=model)
     caught_by("check_all_sites", check_feature_source, source, batch, sites=["fc", "conv"], model=model)
     check_feature_source(source, batch, sites=["fc"], model=model.eval())
+
+
+class ForgetsToSayWhen(FeaturesFirst):
+    r"""Holds the outputs back without declaring it."""
+
+    outputs_from = 0.0
+
+
+def test_schedule_that_hides_when_outputs_act_is_caught():
+    caught_by("check_outputs_from", check_schedule, ForgetsToSayWhen())

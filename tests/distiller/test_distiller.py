@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from limbeck.balancers import Fixed, TapNorm
-from limbeck.batch import Batch
+from limbeck.batch import Batch, KnownLogits
 from limbeck.capture import Captured
 from limbeck.context import Context
 from limbeck.distiller import Distiller, Term
@@ -17,7 +17,7 @@ from limbeck.distiller.tap_norms import measure
 from limbeck.errors import DataError, ModelError, SiteError
 from limbeck.links import FeatureSpec, Link
 from limbeck.losses import CKA, MSE
-from limbeck.outputs import DIST, CrossEntropy, SoftLabels
+from limbeck.outputs import DIST, CrossEntropy, SoftLabels, TopKSoftLabels
 from limbeck.projectors import Linear
 from limbeck.schedules import FeaturesFirst
 from limbeck.targets import Standardise
@@ -131,6 +131,15 @@ def test_the_smallest_batch_is_that_of_the_loss_that_needs_most():
     assert distiller.minimum_batch == 2
 
 
+def test_teacher_answers_of_which_a_cache_kept_a_part_reach_the_loss_that_reads_them():
+    student, teacher = networks()
+    loss, given = TopKSoftLabels(k=2), batch()
+    distiller = Distiller(student, outputs=[loss], balancer=Fixed(["output"], output=1.0))
+    answers = teacher(given.inputs).detach()
+    found = distiller(given, Captured(KnownLogits(loss.keep(answers)), {}, {})).loss
+    torch.testing.assert_close(found, distiller(given, Captured(answers, {}, {})).loss)
+
+
 def test_a_forgotten_step_is_said():
     student, teacher = networks()
     distiller = make(student, schedule=FeaturesFirst(), total_steps=10)
@@ -219,9 +228,11 @@ def test_a_term_that_did_not_read_its_site_is_not_measured_this_time():
         assert torch.isfinite(norms.output).tolist() == [True, False, False]
 
 
-def test_where_all_is_frozen_nothing_is_measured():
+@pytest.mark.parametrize("head_learns", [True, False])
+def test_where_all_sites_are_frozen_nothing_is_measured(head_learns):
+    output = torch.ones((), requires_grad=head_learns)
     with pytest.warns(UserWarning, match="frozen"):
-        norms = measure([torch.ones(()), torch.ones(())], taps_of(fc=torch.ones(2)), ["fc"], torch.ones(2))
+        norms = measure([torch.ones(()), output], taps_of(fc=torch.ones(2)), ["fc"], torch.ones(2))
     assert all(each.isnan().all() for each in norms)
 
 

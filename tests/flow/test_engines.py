@@ -135,10 +135,14 @@ def launch(script: str, processes: int = 2) -> None:
         "--no-python",
     ]
     code = "import sys; sys.path.insert(0, " + repr(str(ROOT)) + ")\n" + textwrap.dedent(script)
-    done = subprocess.run(
-        [*words, sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    with subprocess.Popen([*words, sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as running:
+        try:
+            _, said = running.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            # Only a launcher that is asked to end takes along the processes that wait for each other.
+            running.terminate()
+            raise
+    assert running.returncode == 0, said[-6000:]
 
 
 DISTRIBUTED = """

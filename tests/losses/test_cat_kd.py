@@ -84,5 +84,5 @@ def test_a_missing_head_is_refused():
 
 def test_pooled_vectors_are_refused():
     loss, _, _ = built()
-    with pytest.raises(ShapeMismatch, match="several positions"):
+    with pytest.raises(ShapeMismatch, match="at least 2 positions"):
         loss(Feature(torch.ones(2, 1, 4)), Feature(torch.ones(2, 1, 5)))

@@ -28,7 +28,7 @@ def test_value_by_loops(gamma, order):
             [(2 * gamma * (a @ b)) ** p / math.factorial(p) for a in rows for b in rows] for p in range(order + 1)
         ]
         kernels.append(math.exp(-2 * gamma) * np.array(series).sum(0))
-    expected = ((kernels[0] - kernels[1]) ** 2).sum() / 5**2  # eq. 10 of the paper
+    expected = ((kernels[0] - kernels[1]) ** 2).sum() / 5**2  # the formula of the paper
     found = CorrelationCongruence(gamma=gamma, order=order)(Feature(student), Feature(teacher))
     assert found.item() == pytest.approx(expected, rel=1e-5)
 

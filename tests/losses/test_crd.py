@@ -26,7 +26,7 @@ def embedded(loss: CRD, student: Feature, teacher: Feature) -> tuple[torch.Tenso
 
 
 def one_way(anchors, memory, numbers, *, temperature: float, negatives) -> float:
-    """Eq. 17 to 19 of the paper, one anchor and one negative at a time; ``negatives(number)`` are those it meets."""
+    """Eq. 17 and 18 of the paper, one anchor and one negative at a time; ``negatives(number)`` are those it meets."""
     total, samples = 0.0, len(memory)
     likeness = [
         [math.exp(float(anchor @ memory[k]) / temperature) for k in (number, *negatives(number))]

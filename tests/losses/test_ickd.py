@@ -22,7 +22,7 @@ def test_value_by_loops_on_different_grids():
         one, other = ([row / np.sqrt((row**2).sum()) for row in gram] for gram in grams)
         total += ((np.array(one) - np.array(other)) ** 2).sum() / 4
     found = ICKD()(Feature(student, (2, 3)), Feature(teacher, (3, 3)))
-    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # eq. 4 of the paper, divided as the official code does
+    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # divided as the official code does
 
 
 def test_scale_of_a_sample_does_not_matter():

@@ -19,7 +19,7 @@ def test_value_by_numpy(power):
     student, teacher = torch.randn(6, 3, 5), torch.randn(6, 3, 5)
     rows = [each.flatten(0, 1).cpu().numpy() for each in (student, teacher)]
     rows = [(each - each.mean(0)) / (each.var(0) + 1e-5) ** 0.5 for each in rows]
-    expected = math.log((abs(rows[0] - rows[1]) ** power).sum() + 1e-5)  # eq. 9 of the paper
+    expected = math.log((abs(rows[0] - rows[1]) ** power).sum() + 1e-5)  # the formula of the paper
     found = LogSum(power=power)(Feature(student), Feature(teacher))
     assert found.item() == pytest.approx(expected, rel=1e-4)
 

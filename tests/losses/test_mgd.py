@@ -33,7 +33,7 @@ def test_value_by_torch_modules_on_the_map():
     student, teacher = map_pair()
     loss = MGD(3, hidden_channels=0.0)
     generated = nn.Sequential(loss.first, nn.ReLU(), loss.second)(as_image(student))
-    expected = (generated - as_image(teacher)).square().sum() / 2  # eq. 3 and 4 of the paper, over the batch of 2
+    expected = (generated - as_image(teacher)).square().sum() / 2  # the paper's formula, over the batch of 2
     assert loss(student, teacher).item() == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -2,8 +2,11 @@ import math
 
 import numpy as np
 import pytest
+import timm
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
+import limbeck
 from limbeck.errors import RecipeError, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.losses import MiniLMRelations
@@ -28,7 +31,7 @@ def by_loops(student, teacher, heads, causal=False):
                 keys = slice(0, n + 1) if causal else slice(None)
                 mine, theirs = (softmax(relation(each, heads, head)[n, keys]) for each in (s, t))
                 total += (theirs * np.log(theirs / mine)).sum()
-    return total / (student.shape[0] * student.shape[1] * heads)  # eq. 8 of the paper
+    return total / (student.shape[0] * student.shape[1] * heads)  # the formula of the paper
 
 
 def test_value_by_hand():
@@ -75,3 +78,23 @@ def test_single_token_is_refused_instead_of_giving_zero():
 def test_no_heads_are_refused():
     with pytest.raises(RecipeError, match="at least 1 head"):
         MiniLMRelations(heads=0)
+
+
+def test_fused_projections_of_two_vision_transformers_are_linked_as_they_are():
+    sizes = {"img_size": 32, "patch_size": 8, "num_classes": 4, "num_heads": 3}
+    teacher, student = (timm.models.VisionTransformer(embed_dim=width, depth=2, **sizes) for width in (96, 48))
+    data = DataLoader(TensorDataset(torch.randn(8, 3, 32, 32), torch.randint(0, 4, (8,))), batch_size=8)
+    site = "blocks.1.attn.qkv"
+    report = limbeck.distill(
+        teacher,
+        student,
+        data,
+        sites={"student": [site], "teacher": [site]},
+        recipe={"features": [{"loss": {"kind": "MiniLMRelations", "heads": 12, "parts": 3}}]},
+        steps=2,
+        lr=0.01,
+        check_teacher=False,
+        progress=False,
+    )
+    assert report.history.rows[-1]["terms"][f"{site} <- {site}"] > 0
+    assert report.plan.terms[0].projector is None

@@ -22,7 +22,7 @@ def test_value_by_loops():
         means = [np.mean([(a @ b) ** 2 for a in one for b in other]) for one, other in ((t, t), (s, s), (s, t))]
         total += means[0] + means[1] - 2 * means[2]
     found = NST()(Feature(student, (2, 3)), Feature(teacher, (2, 3)))
-    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # eq. 9 of the paper
+    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # the formula of the paper
 
 
 def test_order_sign_and_scale_of_channels_do_not_matter():

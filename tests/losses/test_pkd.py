@@ -17,7 +17,7 @@ def test_value_by_loops_on_the_class_token():
     for s, t in zip(student[:, 0].cpu().numpy(), teacher[:, 0].cpu().numpy(), strict=True):
         total += ((s / np.sqrt((s**2).sum()) - t / np.sqrt((t**2).sum())) ** 2).sum()
     found = PKD()(Feature(student, (5,), 1, summary=0), Feature(teacher, (8,), 1, summary=0))
-    assert found.item() == pytest.approx(total / (3 * 4), rel=1e-5)  # eq. 7 of the paper, the mean of the official code
+    assert found.item() == pytest.approx(total / (3 * 4), rel=1e-5)  # the mean of the official code
 
 
 def test_mean_is_compared_where_the_head_reads_that():

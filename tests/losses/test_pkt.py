@@ -24,7 +24,7 @@ def test_value_by_loops():
         kernel = np.array([[(a @ b / np.sqrt((a @ a) * (b @ b)) + 1) / 2 for b in rows] for a in rows])
         probabilities.append(kernel / kernel.sum(1, keepdims=True))
     s, t = probabilities
-    expected = (t * np.log((t + 1e-7) / (s + 1e-7))).mean()  # eq. 5 of the paper, the mean of the official code
+    expected = (t * np.log((t + 1e-7) / (s + 1e-7))).mean()  # the formula of the paper, the mean of the official code
     assert PKT()(Feature(student), Feature(teacher)).item() == pytest.approx(expected, rel=1e-4)
 
 

@@ -23,7 +23,7 @@ def test_value_by_numpy_on_different_grids(weight):
         deviations = [np.sqrt(each.var(0, ddof=1) + 1e-5) for each in (s, t)]
         total += weight * ((s.mean(0) - t.mean(0)) ** 2).sum() + ((deviations[0] - deviations[1]) ** 2).sum()
     found = WKDF(mean=weight)(Feature(student, (2, 3)), Feature(teacher, (3, 3)))
-    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # eq. 9 of the paper, sum over channels
+    assert found.item() == pytest.approx(total / 3, rel=1e-4)  # the formula of the paper, sum over channels
 
 
 def test_vectors_are_compared_by_their_values():

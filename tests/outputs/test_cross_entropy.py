@@ -72,3 +72,9 @@ def test_labels_that_are_no_tensor_are_refused():
 def test_smoothing_beyond_one_is_refused():
     with pytest.raises(RecipeError, match=r"1\.5"):
         CrossEntropy(label_smoothing=1.5)
+
+
+def test_labels_out_of_range_are_named():
+    context = Context(torch.tensor([0, 9, -100]), student_output=torch.zeros(3, 4))
+    with pytest.raises(DataError, match=r"from 0 to 3.*Found 0 to 9"):
+        CrossEntropy()(context)

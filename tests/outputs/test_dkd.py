@@ -31,7 +31,7 @@ def test_value_by_loops():
 def test_weight_of_the_other_classes_by_their_probability_is_soft_labels():
     student, teacher, label = torch.randn(1, 5), torch.randn(1, 5), torch.tensor([3])
     rest = 1 - softmax(teacher, 4.0)[0, 3]
-    expected = judged(SoftLabels(), student, teacher)  # eq. 6 of the paper
+    expected = judged(SoftLabels(), student, teacher)  # as the paper derives
     assert judged(DKD(beta=rest), student, teacher, label) == pytest.approx(expected, rel=1e-5)
 
 

@@ -21,7 +21,7 @@ def test_value_by_numpy(beta):
     student, teacher = torch.randn(6, 5), torch.randn(6, 5)
     p, q = softmax(teacher), softmax(student)
     middle = beta * p + (1 - beta) * q
-    expected = (beta * kl(p, middle) + (1 - beta) * kl(q, middle)).mean()  # eq. 1 of the paper
+    expected = (beta * kl(p, middle) + (1 - beta) * kl(q, middle)).mean()  # the formula of the paper
     assert judged(JensenShannon(beta=beta), student, teacher) == pytest.approx(expected, rel=1e-5)
 
 

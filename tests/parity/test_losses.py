@@ -1,5 +1,6 @@
 """The same tensors give the number that torchdistill gives; where formulas differ, by what they do."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -183,3 +184,13 @@ def test_table_names_classes_that_exist_on_both_sides():
     for mine, other in re.findall(r"^\| `(\w+)` \| `(\w+)`", TABLE.read_text(), re.MULTILINE):
         assert hasattr(limbeck.losses, mine) or hasattr(limbeck.outputs, mine), mine
         assert hasattr(mid_level, other), other
+
+
+def test_every_loss_of_torchdistill_is_in_a_table_or_named_as_missing():
+    classes = (name for name, each in vars(mid_level).items() if inspect.isclass(each))
+    theirs = {name for name in classes if name.endswith(("Loss", "Wrapper"))}
+    compared, missing = TABLE.read_text().split("## What torchdistill has")
+    listed = set(re.findall(r"^\| `\w+` \| `(\w+)`", compared, re.MULTILINE))
+    named = set(re.findall(r"`(\w+(?:Loss|Wrapper))`", missing))
+    assert listed | named == theirs
+    assert not listed & named

@@ -12,7 +12,7 @@ from limbeck.batch import adapt_batch
 from limbeck.capture.capture import Captured
 from limbeck.errors import DataError, LimbeckError, ModelError
 from limbeck.planning import Pair, build, fit_targets
-from limbeck.planning.pair import require_models
+from limbeck.planning.require_models import require_models
 from limbeck.recipe import Recipe
 from tests.toys import conv_net, images, loader, pair
 
@@ -55,7 +55,7 @@ def test_validation_data_is_looked_at_before_the_first_step():
         "validation data must yield at least one batch": empty,
         "validation data cannot be used: inputs must be finite": broken,
         "validation data cannot be learnt from.*from 0 to 3.*Found 255": with_labels(
-            lambda each: torch.where(each == 3, 255, each)
+            lambda each: each.where(each < 3, 255)
         ),
         r"batch of the validation data": [{"pixels": pictures, "labels": labels}],
     }
@@ -107,7 +107,7 @@ def test_planning_gives_both_models_back_where_they_were():
 def test_planning_runs_the_models_on_few_samples_however_large_the_batches():
     sizes = []
     teacher, student = pair()
-    teacher.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    teacher.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     limbeck.plan(teacher, student, loader(1024, batch_size=256))
     assert max(sizes) <= 8
 
@@ -151,3 +151,12 @@ def test_a_batch_of_another_form_is_named():
     with pytest.raises(LimbeckError, match="does not run on the training data"):
         distill(data=[(torch.zeros(8, 3), torch.zeros(8, dtype=torch.long))], validation=loader())
     assert adapt_batch(next(iter(loader()))).size == 16
+
+
+def test_what_comes_late_and_cannot_be_learnt_is_named_and_not_the_rate():
+    batches = list(loader(12 * 16, shuffle=False))
+    pictures, labels = batches[10]
+    with pytest.raises(DataError, match="from 0 to 3.*Found 0 to 7"):
+        distill(data=[*batches[:10], (pictures, labels.where(labels < 3, 7))], validation=loader(), steps=11)
+    with pytest.raises(DataError, match="inputs must be finite"):
+        distill(data=[*batches[:10], (pictures / 0, labels)], validation=loader(), steps=11)

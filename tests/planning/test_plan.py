@@ -141,6 +141,21 @@ def test_a_term_that_cannot_work_is_refused_with_what_would(tmp_path):
         build(plan.model_copy(update={"terms": (term,)}), made.student, total_steps=1)
 
 
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (Part(kind="NST"), "NST cannot compare student '13:input' and .* at least 2 positions"),
+        (Part(kind="AttentionScores", heads=5), "splits channels into 15 groups .* 4 groups would fit"),
+    ],
+)
+def test_a_term_whose_sizes_mean_nothing_to_its_loss_is_refused_when_it_is_built(loss, reason):
+    made = look()
+    plan = made.plan(Recipe.load({"mapping": {"kind": "HeadInput"}, "features": [{"loss": {"kind": "MSE"}}]}))
+    term = plan.terms[0].model_copy(update={"loss": loss, "projector": None, "targets": ()})
+    with pytest.raises(PlanMismatch, match=reason):
+        build(plan.model_copy(update={"terms": (term,)}), made.student, total_steps=1)
+
+
 def test_a_changed_architecture_is_named_and_replanning_offered():
     teacher, student = pair()
     plan = look(teacher, student).plan(Recipe.load("auto"))

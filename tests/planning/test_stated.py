@@ -41,8 +41,11 @@ def test_a_layout_is_about_the_models_that_have_such_a_site():
     # The student has no module of this name, which is no mistake.
     plan = limbeck.plan(conv_net(8), small(), loader(), layouts={"6": "BCHW"})
     assert plan.terms
-    with pytest.raises(LayoutError, match=r"names 'enocder', which is a module of neither model.*limbeck inspect"):
-        limbeck.plan(conv_net(8), small(), loader(), layouts={"enocder": "BCHW"})
+    named = nn.Sequential()
+    named.add_module("encoder", small())
+    for models in ((named, small()), (small(), named)):
+        with pytest.raises(LayoutError, match=r"'enocder', which is a module of neither model. Nearest: 'encoder"):
+            stated_layouts({"enocder": "BCHW"}, *models)
 
 
 def test_a_layout_can_be_about_one_side():

@@ -46,9 +46,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("targets", "answer", "kind"), KINDS, ids=[f"{i}-{each[2].name}" for i, each in enumerate(KINDS)]
-)
+@pytest.mark.parametrize(("targets", "answer", "kind"), KINDS, ids=lambda each: getattr(each, "name", ""))
 def test_the_kind_follows_from_labels_and_logits(targets, answer, kind):
     task = Task.read([Batch(X, targets)], answer)
     assert task.kind is kind

@@ -57,6 +57,16 @@ def test_bottleneck_is_that_of_torch_s_layers():
     assert torch.allclose(as_map(projector(student)), expected, atol=1e-5)
 
 
+def test_bottleneck_of_a_padded_sequence_is_that_of_the_unpadded():
+    projector = ConvBottleneck(2, 4, axes=1)
+    torch.nn.init.constant_(projector.shift, 0.5)  # so that what stands at padding would not be zero by itself
+    x = torch.randn(3, 6, 2)
+    mask = torch.ones(3, 6, dtype=torch.bool)
+    mask[:, 4:] = False
+    padded = projector(Feature(torch.where(mask.unsqueeze(-1), x, 1e3), (6,), 0, mask)).x[:, :4]
+    assert torch.allclose(padded, projector(Feature(x[:, :4], (4,))).x, atol=1e-5)
+
+
 def test_bottleneck_s_scale_and_shift_act_before_the_relu():
     projector = ConvBottleneck(3, 4, axes=1)
     feature = Feature(torch.randn(4, 6, 3), (6,))

@@ -1,8 +1,13 @@
 import pytest
 import torch
+from torch import nn
 
+from limbeck.distiller import Term, fold_head
 from limbeck.errors import TeacherError
 from limbeck.features import Feature
+from limbeck.links import FeatureSpec, Link
+from limbeck.losses import MSE
+from limbeck.projectors import Orthogonal
 from limbeck.targets import PHIS
 
 
@@ -69,3 +74,16 @@ def test_teacher_of_low_rank_is_no_trouble():
 def test_feature_with_nothing_to_teach_is_refused(x):
     with pytest.raises(TeacherError, match="PHIS needs features that are finite and vary"):
         fitted(Feature(x))
+
+
+def test_it_is_folded_into_the_head_with_an_orthogonal_projector():
+    specs = [FeatureSpec("1:input", "BC", size, role="head") for size in (6, 12)]
+    link = Link(*specs)
+    student, head = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), nn.Linear(12, 3)
+    term = Term(link, loss=MSE(), projector=Orthogonal.for_link(link), targets=[PHIS.for_link(link)])
+    target = term.targets[0]
+    target.fit([teacher(12)])
+    x = torch.randn(5, 4)
+    projected = term.projector(Feature(student[0](x).unsqueeze(1))).x
+    own = projected * target.scale @ target.rotation + target.mean  # in the teacher's own units
+    assert torch.allclose(fold_head(student, term, head, head="1")(x), head(own[:, 0]), rtol=1e-3, atol=1e-3)

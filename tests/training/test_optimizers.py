@@ -54,3 +54,15 @@ def test_a_rate_that_is_given_goes_before_the_optimizers_own():
     rate, highest = distill(lr=0.01)
     assert highest == 0.01
     assert rate.value == 0.01
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "SparseAdam", "Optimizer", "AdamX"])
+def test_an_optimizer_that_cannot_be_stepped_so_is_refused_by_name(name):
+    with pytest.raises(RecipeError, match=f"Found '{name}'. (Nearest|Known)"):
+        make_optimizer(distiller(), Settings(optimizer=name), 0.1)
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+def test_an_optimizer_that_refuses_the_parameters_is_said():
+    with pytest.raises(RecipeError, match="Muon must take the student's matrices.*Use AdamW"):
+        make_optimizer(distiller(), Settings(optimizer="Muon"), 0.1)

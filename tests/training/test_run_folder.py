@@ -4,8 +4,11 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from limbeck.errors import RunError
+from limbeck.sources import load_weights
 from limbeck.training.history import History
 from limbeck.training.run_folder import RunFolder
 
@@ -85,3 +88,33 @@ def test_a_history_line_cut_off_in_writing_is_left_out(tmp_path):
     assert list(history) == [{"step": 1}]
     history.cut(0)
     assert path.read_text() == ""
+
+
+class Keeping(nn.Linear):
+    """Keeps something that is no tensor, and the same weight under two names."""
+
+    def __init__(self):
+        super().__init__(3, 3)
+        self.again, self.seen = self.weight, {"images": 0}
+
+    def get_extra_state(self):
+        return self.seen
+
+    def set_extra_state(self, state):
+        self.seen = state
+
+
+def test_a_student_keeps_what_is_no_tensor_and_tied_weights_are_written_once(tmp_path):
+    student = Keeping()
+    student.seen = {"images": 7}
+    run = RunFolder(tmp_path)
+    file = run.save_student(student)
+    assert set(load_file(file)) == {"weight", "bias"}
+    found = Keeping()
+    load_weights(found, file)
+    run.restore_extra(found)
+    assert torch.equal(found.again, student.weight)
+    assert found.seen == {"images": 7}
+    (tmp_path / "student-extra.pt").write_bytes(b"damaged")
+    with pytest.raises(RunError, match="student-extra.pt.*get_extra_state"):
+        run.restore_extra(found)

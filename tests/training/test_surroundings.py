@@ -57,6 +57,18 @@ def test_a_student_in_evaluation_mode_is_trained_in_training_mode():
     assert not any(each.name == "frozen batch norms" for each in report.plan.choices)
 
 
+def test_models_return_to_the_device_that_each_was_on():
+    class Travelling(nn.Linear):
+        def to(self, device):
+            self.last = torch.device(device)
+            return self
+
+    here = Travelling(2, 2)
+    with undisturbed(here, nn.Identity()):
+        here.to("cuda")
+    assert here.last == torch.device("cpu")
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_gradients_are_recorded_whatever_the_callers_mode(mode):
     teacher, student = pair()

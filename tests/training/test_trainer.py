@@ -258,7 +258,7 @@ def test_nothing_outlives_its_step():
 
     student = conv_net(3)
     teacher = conv_net(8)
-    distiller = distilling(student, 60, balancer=Fixed)
+    distiller = distilling(student, 24, balancer=Fixed)
     counts = []
 
     class Counting(History):
@@ -268,7 +268,7 @@ def test_nothing_outlives_its_step():
             counts.append(sum(1 for each in gc.get_objects() if torch.is_tensor(each)))
 
     with Teacher(teacher, distiller.teacher_sites) as source:
-        run = trainer(distiller, source, 60, evaluations=30)
+        run = trainer(distiller, source, 24, evaluations=12)
         run.history = Counting()
         run.fit(loader())
     assert max(counts[5:]) <= counts[4] + 2

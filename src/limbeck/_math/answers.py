@@ -14,8 +14,9 @@ NEVER = -1e30
 
 
 def answer_rows(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "M K"]:
-    """Every answer as a row: ``[B, K]`` as it is, ``[B, N, K]`` by token, ``[B, K, H, W]`` by pixel, ``[B]`` as one
-    number each.
+    """Every answer as a row: ``[B, K]`` as it is, ``[B, N, K]`` by token, ``[B, K, H, W]`` by pixel.
+
+    ``[B]``, one number for each sample, becomes ``[B, 1]``.
 
     Example:
         >>> import torch

@@ -54,6 +54,23 @@ def u_centred(gram: Float[Tensor, "B B"]) -> Float[Tensor, "B B"]:
     return (off - rows - columns + whole).masked_fill(diagonal, 0.0)
 
 
+def u_centred_rows(x: Float[Tensor, "B D"], rows: slice) -> Float[Tensor, "M B"]:
+    """These rows of ``u_centred(x @ x.T)``, in float64 on the CPU, without the rest of the matrix.
+
+    Example:
+        >>> x = torch.randn(6, 2)
+        >>> torch.allclose(u_centred_rows(x, slice(2, 4)).float(), u_centred(x @ x.T)[2:4], atol=1e-5)
+        True
+    """
+    n = len(x)
+    # Sums of rows without their diagonal: the columns' too, as the matrix is symmetric.
+    sums = (x @ x.sum(0) - x.square().sum(1)).cpu().double()
+    centre = sums.unsqueeze(0) / (n - 2) - sums.sum() / ((n - 1) * (n - 2))
+    found = (x[rows] @ x.T).cpu().double().sub_(centre).sub_(sums[rows].unsqueeze(1) / (n - 2))
+    found.diagonal(rows.start).zero_()
+    return found
+
+
 def unbiased_hsic(student: Float[Tensor, "B B"], teacher: Float[Tensor, "B B"]) -> Float[Tensor, ""]:
     """Dependence of two matrices from :func:`u_centred`; expected value 0 where there is none."""
     n = len(student)

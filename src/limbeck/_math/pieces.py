@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Shaped
@@ -28,3 +28,14 @@ def in_pieces(
     # split, not slices: each slice's gradient would be a zero-filled copy of the whole matrix.
     pieces = zip(*(each.split(rows) for each in matrices), strict=True)
     return torch.cat([checkpoint(function, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])
+
+
+def rows_of_square(size: int, *, entries: int = 2**17) -> Iterator[slice]:
+    """Slices of the rows of a ``size`` by ``size`` matrix, each of about ``entries`` numbers and of one row at least.
+
+    Example:
+        >>> list(rows_of_square(5, entries=10))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, entries // max(1, size))
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))

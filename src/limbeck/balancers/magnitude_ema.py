@@ -19,8 +19,7 @@ _EPS = 1e-8
 class MagnitudeEMA(Balancer):
     r"""Divide every loss by its own moving average, so that given weights mean the same for losses of any unit.
 
-    Our choice; it shares the fixed point $w_i \propto 1 / L_i$ with the uncertainty weighting of Kendall et al. (CVPR
-    2018), https://arxiv.org/abs/1705.07115:
+    Our choice; it shares the fixed point $w_i \propto 1 / L_i$ with :class:`~limbeck.balancers.Uncertainty`:
 
     $$ w_i = \frac{p_i}{\mathrm{EMA}_\beta[L_i] + \epsilon}, \qquad p_i = p_f \text{ or } p_o $$
 

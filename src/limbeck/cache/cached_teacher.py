@@ -99,6 +99,16 @@ class CachedTeacher:
             field.fit([each[name] for each in seen])
         return {name: field.error([each[name] for each in seen]) for name, field in self._fields.items()}
 
+    def stored(self, samples: Sequence[int] | range, *, view: int) -> np.ndarray:
+        """Those of the samples of which everything is stored in a view."""
+        numbers = np.asarray(samples, np.int64)
+        if not all(field.ready for field in self._fields.values()):
+            return numbers[:0]
+        there = np.ones(len(numbers), bool)
+        for field in self._fields.values():
+            there &= field.rows.marked(view * self.cache.origin.samples + numbers)
+        return numbers[there]
+
     def check(self, batch: Batch) -> None:
         """Run the live teacher on samples that are stored already, and compare.
 

@@ -94,6 +94,16 @@ class Rows:
         numbers = np.asarray(numbers, dtype=np.int64)
         return numbers[~self.read(numbers).there]
 
+    def marked(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Which of the rows are marked as written, sound or not."""
+        numbers = np.asarray(numbers, dtype=np.int64)
+        marked = np.zeros(len(numbers), bool)
+        for file, places, inside in self._by_file(numbers):
+            found = self._mapped(file, writing=False)
+            if found is not None:
+                marked[places] = found[1][inside] > 0
+        return marked
+
     def written(self) -> int:
         """How many rows are marked as written, sound or not."""
         files = range(-(-self.count // self.rows_per_file))

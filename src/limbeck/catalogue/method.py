@@ -13,6 +13,8 @@ from limbeck.links import Match
 from limbeck.losses.family import FeatureLoss
 from limbeck.mapping.family import Mapper
 from limbeck.outputs.family import OutputLoss
+from limbeck.projectors.family import Projector
+from limbeck.targets.family import Target
 
 _MATCHES = {Match.CHANNELS: "equal channels", Match.POSITIONS: "equal positions", Match.GRID: "one grid"}
 _REQUIRED = {
@@ -82,8 +84,11 @@ def _needs(cls: type) -> list[str]:
     found: list[str] = []
     if issubclass(cls, FeatureLoss):
         found += [word for match, word in _MATCHES.items() if match in cls.needs]
-    if issubclass(cls, FeatureLoss | OutputLoss):
+    if issubclass(cls, FeatureLoss | OutputLoss | Target):
         found += [_REQUIRED[part] for part in sorted(cls.requires)]
+    if issubclass(cls, Projector) and cls.needs_grid:
+        found.append("a target on a grid")
+    if issubclass(cls, FeatureLoss | OutputLoss):
         found += [f"at least {cls.minimum_batch} samples in a batch"] if cls.minimum_batch > 1 else []
     if issubclass(cls, FeatureLoss) and cls.needs_raw_target:
         found.append("a target in the teacher's own units")

@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"limbeck {__version__}")
         raise typer.Exit
@@ -39,8 +39,8 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _limbeck(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = None,
 ) -> None:
     """Feature-based knowledge distillation: a small network learns from a large one, with nothing chosen by hand.
 

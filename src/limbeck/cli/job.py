@@ -220,7 +220,10 @@ def _recipe(base: Any, parts: dict[str, Any], name: str | None) -> Recipe:
     training = parts.pop("training", {})
     if not isinstance(training, dict):
         raise RecipeError(f"'training' in the job file must hold keys and values. Found {training!r}.")
-    changed = Recipe.load({**recipe.model_dump(mode="json", exclude_none=True), "name": name, **parts})
+    # A reason of the base's stands for what is the base's only.
+    reasons = {key: reason for key, reason in recipe.reasons.items() if key not in parts}
+    kept = recipe.model_dump(mode="json", exclude_none=True)
+    changed = Recipe.load({**kept, "name": name, "reasons": reasons, **parts})
     try:
         return changed.model_copy(update={"training": changed.training.given(**training)})
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """Terms and the distiller that joins them."""
 
 from limbeck.distiller.distiller import Distiller, DistillOutput
+from limbeck.distiller.folding import fold_head
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
 
-__all__ = ["DistillOutput", "Distiller", "Term", "TermGroup"]
+__all__ = ["DistillOutput", "Distiller", "Term", "TermGroup", "fold_head"]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.context import Context
+from limbeck.context import NOTHING_KNOWN, Context
 from limbeck.errors import DataError
 from limbeck.features import Feature, Features
 from limbeck.links import Link
@@ -66,12 +66,12 @@ class Term(nn.Module):
         """The student's site, where gradients of this term are measured."""
         return self.link.student.site
 
-    def forward(self, student: Features, teacher: Features, context: Context = Context(), /) -> Float[Tensor, ""]:
+    def forward(self, student: Features, teacher: Features, context: Context = NOTHING_KNOWN, /) -> Float[Tensor, ""]:
         """The loss on one batch."""
         return self.compare(student[self.link.student.site], teacher[self.link.teacher.site], context)
 
     def compare(
-        self, mine: Feature, theirs: Feature, context: Context = Context(), /, by_sample: bool = False
+        self, mine: Feature, theirs: Feature, context: Context = NOTHING_KNOWN, /, by_sample: bool = False
     ) -> Float[Tensor, "*B"]:
         """The loss between two raw features, or what each sample gives."""
         projected = mine if self.projector is None else self.projector(mine)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limbeck.associations.family import Association, Compared
-from limbeck.context import Context
+from limbeck.context import NOTHING_KNOWN, Context
 from limbeck.distiller.term import Term
 from limbeck.errors import PlanMismatch
 from limbeck.features import Features
@@ -46,7 +46,7 @@ class TermGroup(nn.Module):
         if association.needs_samples and not self.loss.judges_samples():
             raise PlanMismatch(
                 f"{type(association).__name__} weighs each sample, so the loss must have a value for each. Found "
-                f"{self.loss}, which compares batches. Use MSE, Cosine or AttentionTransfer, or association: EarthMover."
+                f"{self.loss}, which compares batches. Use MSE, Cosine, AttentionTransfer or association: EarthMover."
             )
 
     @property
@@ -64,7 +64,7 @@ class TermGroup(nn.Module):
         """The deepest of the student's sites, where gradients of this group are measured."""
         return max((term.link.student for term in self.members), key=lambda spec: spec.depth).site
 
-    def forward(self, student: Features, teacher: Features, context: Context = Context(), /) -> Float[Tensor, ""]:
+    def forward(self, student: Features, teacher: Features, context: Context = NOTHING_KNOWN, /) -> Float[Tensor, ""]:
         """The association's number for one batch; only links that count are computed."""
         links = self.association.active()
         fused = self.association.fuse([student[term.link.student.site] for term in self.members])

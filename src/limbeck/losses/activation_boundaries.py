@@ -20,7 +20,7 @@ class ActivationBoundaries(FeatureLoss):
     r"""Have every neuron on the side of zero on which the teacher's is, by a margin; how far beyond is free.
 
     From "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons" (Heo et al.,
-    AAAI 2019), https://arxiv.org/abs/1811.03233, eq. 6:
+    AAAI 2019), https://arxiv.org/abs/1811.03233:
 
     $$ \frac1B \sum_{(b, n) \in V} \sum_c \begin{cases} \max(0, \, m - s_{bnc})^2 & t_{bnc} > 0 \\
        \max(0, \, m + s_{bnc})^2 & \text{else} \end{cases} $$

@@ -8,7 +8,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid
+from limbeck._math.masking import valid_pair
 from limbeck._math.relations import split_channels, visible
 from limbeck.errors import RecipeError
 from limbeck.features import Feature
@@ -65,13 +65,13 @@ class AttentionScores(SamplewiseLoss):
 
     def rows(self, student: Feature, teacher: Feature, /) -> tuple[Float[Tensor, "B N"], Bool[Tensor, "B N"] | None]:
         """The formula, for each token."""
-        valid = both_valid(student.mask, teacher.mask)
-        seen = visible(valid, student.x.shape[1], causal=self.causal, device=student.x.device)
-        error = (self._scores(student) - self._scores(teacher)).square().mean(1).masked_fill(~seen, 0.0)
+        s, t, valid = valid_pair(student, teacher)
+        seen = visible(valid, s.shape[1], causal=self.causal, device=s.device)
+        error = (self._scores(s) - self._scores(t)).square().mean(1).masked_fill(~seen, 0.0)
         return error.sum(-1) / seen.sum(-1).clamp_min(1), valid
 
-    def _scores(self, feature: Feature) -> Float[Tensor, "B A N N"]:
-        groups = split_channels(feature.x, self.channel_groups)
+    def _scores(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B A N N"]:
+        groups = split_channels(x, self.channel_groups)
         queries, keys = groups[:, : self.heads], groups[:, self.heads : 2 * self.heads]
         return queries @ keys.transpose(-1, -2) / math.sqrt(groups.shape[-1])
 

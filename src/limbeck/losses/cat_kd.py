@@ -25,7 +25,7 @@ class CATKD(FeatureLoss):
     r"""See each class where the teacher sees it: match the class activation maps of both heads.
 
     From "Class Attention Transfer Based Knowledge Distillation" (Guo et al., CVPR 2023),
-    https://arxiv.org/abs/2304.12777, eq. 4 and 5:
+    https://arxiv.org/abs/2304.12777:
 
     $$ \frac{1}{B K M} \sum_b \sum_k \left\lVert \frac{a^s_{bk}}{\lVert a^s_{bk} \rVert_2}
        - \frac{a^t_{bk}}{\lVert a^t_{bk} \rVert_2} \right\rVert_2^2, \qquad
@@ -66,6 +66,7 @@ class CATKD(FeatureLoss):
 
     requires: ClassVar[frozenset[str]] = frozenset({"student_head", "teacher_head"})
     needs: ClassVar[Match] = Match.NOTHING
+    minimum_positions: ClassVar[int] = 2
     needs_raw_target: ClassVar[bool] = True
     zero_when_equal: ClassVar[bool] = False
 
@@ -115,7 +116,7 @@ class CATKD(FeatureLoss):
         student, teacher = resize(student, grid), resize(teacher, grid)
         # Averaging over positions before a linear map or behind it is the same.
         mine = linear(student.x, self._own_head.weight)
-        theirs = self.teacher_head(teacher.x) - self.teacher_head.bias
+        theirs = self.teacher_head.without_bias(teacher.x)
         if self.normalise:
             mine, theirs = F.normalize(mine, dim=1), F.normalize(theirs, dim=1)
         return masked_mean((mine - theirs).square().mean(-1), both_valid(student.mask, teacher.mask))

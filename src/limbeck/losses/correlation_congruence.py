@@ -20,8 +20,7 @@ from limbeck.losses.family import FeatureLoss
 class CorrelationCongruence(FeatureLoss):
     r"""Match how near the samples of a batch are to each other, by a Gaussian kernel.
 
-    From "Correlation Congruence for Knowledge Distillation" (Peng et al., ICCV 2019), https://arxiv.org/abs/1904.01802,
-    eqs. 6 and 10:
+    From "Correlation Congruence for Knowledge Distillation" (Peng et al., ICCV 2019), https://arxiv.org/abs/1904.01802:
 
     $$ \frac{1}{B^2} \lVert K_s - K_t \rVert_F^2, \qquad
        K_{ij} = e^{-2\gamma} \sum_{p=0}^{P} \frac{(2\gamma)^p}{p!} \, \langle \hat a_i, \hat a_j \rangle^p $$

@@ -25,7 +25,7 @@ class CRD(InformedLoss):
     r"""Tell the teacher's feature of the same sample from those of many others, remembered from earlier batches.
 
     From "Contrastive Representation Distillation" (Tian et al., ICLR 2020), https://arxiv.org/abs/1910.10699, eq. 17
-    to 19, in both directions:
+    and 18, in both directions:
 
     $$ -\frac1B \sum_b \left[ \log \frac{p(b, b)}{p(b, b) + \kappa + \epsilon}
        + \sum_{k=1}^K \log \frac{\kappa}{p(b, k) + \kappa + \epsilon} \right], \qquad
@@ -36,11 +36,12 @@ class CRD(InformedLoss):
     embedding. $Z$, one for each direction, is $S$ times the mean of the exponentials in the first batch of the training
     and stays so. The loss learns both maps, the teacher's too.
 
-    Differs from the paper, as the official code does: the maps are linear, and the sum of eq. 18 is over the negatives
-    drawn. Of the official code: a sample is never its own negative; with ``other_classes`` those of the anchor's own
-    class are left out of the draw, and the others count so much more that there are still $K$, where the official code
-    draws from a table of every class. With several processes all remember what each has seen. In evaluation nothing is
-    remembered, and the other side's feature of the moment stands for the memory of the sample.
+    Differs from the paper, as the official code does: exponentials are divided by $Z$. Differs from that code: a sample
+    is never its own negative; with ``other_classes`` those of the anchor's own class do not count, and the others so
+    much more that there are still $K$, where the code draws from a table of the other classes.
+
+    With several processes all remember what each has seen. In evaluation nothing is remembered, and the other side's
+    feature of the moment stands for the memory of the sample.
 
     Shapes: student ``[B, Ns, Cs]``, teacher ``[B, Nt, Ct]``; the memory holds ``2 S embedding`` numbers.
 
@@ -52,7 +53,7 @@ class CRD(InformedLoss):
         other_classes: whether negatives are of other classes only; needs integer labels. Default ``False``: our choice,
             labels may be missing (official code: ``mode="relax"``; its default is the other).
         embedding: default 128: paper.
-        temperature: $\tau$; default 0.07: official code (0.1 in the paper).
+        temperature: $\tau$; default 0.07: official code.
         momentum: share of the old memory; default 0.5: official code.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.context import Context, Heads
+from limbeck.context import NOTHING_KNOWN, Context, Heads
 from limbeck.errors import DataError, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Link, Match
@@ -46,7 +46,7 @@ class FeatureLoss(nn.Module, ABC):
     channel_groups: int = 1
 
     @classmethod
-    def for_link(cls, link: Link, heads: Heads, /) -> FeatureLoss:
+    def for_link(cls, _link: Link, _heads: Heads, /) -> FeatureLoss:
         """Build one for a link, as projector and targets leave it; a loss with parameters takes their sizes from it.
 
         Subclasses that need it write their options as keyword-only arguments after these two. All others are built
@@ -105,18 +105,7 @@ class FeatureLoss(nn.Module, ABC):
                 f"{name} needs at least {self.minimum_batch} samples in a batch. Found {batch}. Use a larger batch, "
                 "drop_last=True, or a loss that compares sample by sample (MSE, Cosine)."
             )
-        fewest = min(positions - student.prefix, positions_t - teacher.prefix)
-        if fewest < self.minimum_positions:
-            raise ShapeMismatch(
-                f"{name} compares the positions of a sample with each other: it needs at least "
-                f"{self.minimum_positions} positions. Found {fewest}. Use a loss that compares channels (MSE, Cosine) "
-                "or samples (CKA)."
-            )
-        if channels % self.channel_groups or channels_t % self.channel_groups:
-            raise ShapeMismatch(
-                f"{name} splits channels into {self.channel_groups} groups of one size. Found student {channels}, "
-                f"teacher {channels_t}. Take fewer heads; {math.gcd(channels, channels_t)} groups would fit both."
-            )
+        self.check_sizes((positions - student.prefix, channels), (positions_t - teacher.prefix, channels_t))
         if Match.CHANNELS in self.needs and channels != channels_t:
             raise ShapeMismatch(
                 f"{name} needs equal channels. Found student {channels}, teacher {channels_t}. Put a projector before "
@@ -133,6 +122,26 @@ class FeatureLoss(nn.Module, ABC):
                 "Resample before this loss, or use one that needs none (CKA, SimilarityPreserving)."
             )
 
+    def check_sizes(self, student: tuple[int, int], teacher: tuple[int, int], /) -> None:
+        """Refuse features of sizes on which it means nothing: positions (prefix tokens left out) and channels of each.
+
+        Raises:
+            ShapeMismatch: if there are fewer positions than ``minimum_positions``, or channels do not split into
+                ``channel_groups``.
+        """
+        name, fewest = type(self).__name__, min(student[0], teacher[0])
+        if fewest < self.minimum_positions:
+            raise ShapeMismatch(
+                f"{name} compares the positions of a sample with each other: it needs at least "
+                f"{self.minimum_positions} positions. Found {fewest}. Use a loss that compares channels (MSE, Cosine) "
+                "or samples (CKA)."
+            )
+        if student[1] % self.channel_groups or teacher[1] % self.channel_groups:
+            raise ShapeMismatch(
+                f"{name} splits channels into {self.channel_groups} groups of one size. Found student {student[1]}, "
+                f"teacher {teacher[1]}. Take fewer heads; {math.gcd(student[1], teacher[1])} groups would fit both."
+            )
+
     def __repr__(self) -> str:
         """The call that rebuilds this loss."""
         return f"{type(self).__name__}({self.extra_repr()})"
@@ -144,7 +153,7 @@ class InformedLoss(FeatureLoss):
     A subclass computes in :meth:`compare_knowing`.
     """
 
-    def forward(self, student: Feature, teacher: Feature, context: Context = Context(), /) -> Float[Tensor, ""]:
+    def forward(self, student: Feature, teacher: Feature, context: Context = NOTHING_KNOWN, /) -> Float[Tensor, ""]:
         """Compare, knowing ``context``; otherwise as :meth:`FeatureLoss.forward`.
 
         Raises:
@@ -162,7 +171,7 @@ class InformedLoss(FeatureLoss):
 
     def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
         """The formula, where nothing more is known."""
-        return self.compare_knowing(student, teacher, Context())
+        return self.compare_knowing(student, teacher, NOTHING_KNOWN)
 
     @abstractmethod
     def compare_knowing(self, student: Feature, teacher: Feature, context: Context, /) -> Float[Tensor, ""]:

@@ -42,6 +42,15 @@ class FrozenHead(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape C"], /) -> Float[Tensor, "*shape K"]:
         """What the head answers, in the precision of ``x``."""
+        self._require_known()
+        return linear(x, self.weight, self.bias)
+
+    def without_bias(self, x: Float[Tensor, "*shape C"], /) -> Float[Tensor, "*shape K"]:
+        """What the head answers less what it always adds."""
+        self._require_known()
+        return linear(x, self.weight)
+
+    def _require_known(self) -> None:
         # The buffer is asked until it first says yes, and not again: asking it waits for the device.
         self._ready = self._ready or bool(self.known)
         if not self._ready:
@@ -49,7 +58,6 @@ class FrozenHead(nn.Module):
                 "This loss reads features through the teacher's head. Found none. Build the loss with "
                 "for_link(link, limbeck.context.Heads(student, teacher)), or load its state dict."
             )
-        return linear(x, self.weight, self.bias)
 
 
 def require_head(head: nn.Linear | None, loss: str, side: str) -> nn.Linear:

@@ -18,14 +18,14 @@ class ICKD(SamplewiseLoss):
     r"""Match which channels are active together within a sample.
 
     From "Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge Distillation" (Liu et al., ICCV 2021),
-    https://arxiv.org/abs/2202.03680, eq. 4:
+    https://arxiv.org/abs/2202.03680:
 
     $$ \frac{1}{B \, C} \sum_b \lVert G^s_b - G^t_b \rVert_F^2, \qquad
        G = \text{rows of } X^\top X \text{ scaled to length } 1 $$
 
     with $X$ the ``[N, C]`` valid positions of a sample, each side by itself: the two need neither the same grid nor the
     same number of positions. Prefix tokens do not take part, and a sample without a valid position on either side does
-    not count. The official weight is 2.5.
+    not count.
 
     Differs from the paper, as the official code does: divided by $C$ instead of $C^2$. torchdistill divides by $B$ once
     more.

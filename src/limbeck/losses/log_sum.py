@@ -19,7 +19,7 @@ class LogSum(FeatureLoss):
     r"""Predict the teacher's standardised values, the worst errors first, whatever the size of all.
 
     From "Understanding the Role of the Projector in Knowledge Distillation" (Miles & Mikolajczyk, AAAI 2024),
-    https://arxiv.org/abs/2303.11098, eq. 9:
+    https://arxiv.org/abs/2303.11098:
 
     $$ \log \Bigl( \sum_{(b, n) \in V} \sum_c |\hat s_{bnc} - \hat t_{bnc}|^\alpha + \epsilon \Bigr) $$
 

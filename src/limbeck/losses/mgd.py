@@ -24,7 +24,7 @@ _CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 class MGD(FeatureLoss):
     r"""Let the teacher's whole feature be generated from a part of the student's.
 
-    From "Masked Generative Distillation" (Yang et al., ECCV 2022), https://arxiv.org/abs/2205.01529, eq. 3 and 4:
+    From "Masked Generative Distillation" (Yang et al., ECCV 2022), https://arxiv.org/abs/2205.01529:
 
     $$ \frac1B \sum_{(b, n) \in V} \sum_c \bigl(G(s \odot m)_{bnc} - t_{bnc}\bigr)^2, \qquad
        G(x) = W_2 * \mathrm{ReLU}(W_1 * x) $$

@@ -8,7 +8,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid
+from limbeck._math.masking import valid_pair
 from limbeck._math.relations import relation_divergence, split_channels, visible
 from limbeck.errors import RecipeError
 from limbeck.features import Feature
@@ -20,7 +20,7 @@ class MiniLMRelations(SamplewiseLoss):
     r"""Relate the tokens of a sample to each other as the teacher does, whatever the widths and numbers of heads.
 
     From "MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing Pretrained Transformers" (Wang et
-    al., ACL Findings 2021), https://arxiv.org/abs/2012.15828, eqs. 5 to 8:
+    al., ACL Findings 2021), https://arxiv.org/abs/2012.15828:
 
     $$ \sum_{\text{parts}} \frac{1}{A_r |V|} \sum_{a=1}^{A_r} \sum_{n \in V}
        \mathrm{KL}\bigl(R^t_{an} \,\Vert\, R^s_{an}\bigr), \qquad
@@ -29,7 +29,8 @@ class MiniLMRelations(SamplewiseLoss):
     where $X_a \in \mathbb{R}^{N \times d_r}$ is the $a$-th of $A_r$ equal groups of channels, and $V$ are the positions
     valid on both sides. A row looks at valid positions only. On queries, keys or values this is the paper's; a site
     that holds all three side by side (``parts=3``: the output of a fused projection) gives their sum. Of large models
-    the paper takes an upper middle layer of the teacher (21 of 24) and the student's last.
+    the paper takes an upper middle layer of the teacher (21 of 24) and the student's last. Such sites are no proposals
+    of limbeck: name them, as in ``sites={"student": ["blocks.5.attn.qkv"], "teacher": ["blocks.11.attn.qkv"]}``.
 
     Differs from the paper: a site that holds hidden states instead of queries, keys or values is compared all the same.
 
@@ -69,12 +70,12 @@ class MiniLMRelations(SamplewiseLoss):
 
     def rows(self, student: Feature, teacher: Feature, /) -> tuple[Float[Tensor, "B N"], Bool[Tensor, "B N"] | None]:
         """The formula, for each token."""
-        valid = both_valid(student.mask, teacher.mask)
-        seen = visible(valid, student.x.shape[1], causal=self.causal, device=student.x.device)
-        return self.parts * relation_divergence(self._scores(student), self._scores(teacher), seen), valid
+        s, t, valid = valid_pair(student, teacher)
+        seen = visible(valid, s.shape[1], causal=self.causal, device=s.device)
+        return self.parts * relation_divergence(self._scores(s), self._scores(t), seen), valid
 
-    def _scores(self, feature: Feature) -> Float[Tensor, "B A N N"]:
-        x = split_channels(feature.x, self.channel_groups)
+    def _scores(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B A N N"]:
+        x = split_channels(x, self.channel_groups)
         return x @ x.transpose(-1, -2) / math.sqrt(x.shape[-1])
 
     def extra_repr(self) -> str:

@@ -25,13 +25,13 @@ class NORM(FeatureLoss):
     r"""Expand the student's feature into many predictions of the teacher's, each of which must be right.
 
     From "NORM: Knowledge Distillation via N-to-One Representation Matching" (Liu et al., ICLR 2023),
-    https://arxiv.org/abs/2305.13803, eq. 3:
+    https://arxiv.org/abs/2305.13803:
 
     $$ \sum_{i=1}^{R} \frac{1}{|V| \, C_t} \sum_{(b, n) \in V} \sum_c \bigl(u^{(i)}_{bnc} - t_{bnc}\bigr)^2, \qquad
        u = \mathrm{BN}(W s) $$
 
     over the positions $V$ that are valid on both sides, with $W$ a matrix from $C_s$ to $R \, C_t$ channels and batch
-    norm over the valid positions of the batch, which scales and shifts. The loss learns $W$ and the batch norm.
+    norm over the valid positions of one process's batch, then scaled and shifted. The loss learns $W$, scale and shift.
 
     Differs from the paper: the student stays as it is, where the paper leads the expanded feature back into the
     student, through a second matrix that is added to its own feature; and the logits are left alone, where the official

@@ -18,7 +18,7 @@ class NST(SamplewiseLoss):
     r"""Have neurons that select the same regions, in whatever number and order.
 
     From "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer" (Huang & Wang 2017),
-    https://arxiv.org/abs/1707.01219, eq. 9 with the polynomial kernel of degree 2: the squared maximum mean discrepancy
+    https://arxiv.org/abs/1707.01219, with the polynomial kernel of degree 2: the squared maximum mean discrepancy
     of the two sets of channel maps,
 
     $$ \frac1B \sum_b \Bigl[ \frac{1}{C_t^2} \sum_{cd} \langle \hat t_c, \hat t_d \rangle^2

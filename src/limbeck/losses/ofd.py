@@ -21,8 +21,7 @@ from limbeck.losses.sizes import require_channels
 class OFD(FeatureLoss):
     r"""Predict the teacher's positive values, and be no higher than it where it is not.
 
-    From "A Comprehensive Overhaul of Feature Distillation" (Heo et al., ICCV 2019), https://arxiv.org/abs/1904.01866,
-    eq. 2 to 4:
+    From "A Comprehensive Overhaul of Feature Distillation" (Heo et al., ICCV 2019), https://arxiv.org/abs/1904.01866:
 
     $$ \frac1B \sum_{(b, n) \in V} \sum_c \begin{cases} 0 & s_{bnc} \le \hat t_{bnc} \le 0 \\
        (s_{bnc} - \hat t_{bnc})^2 & \text{else} \end{cases}, \qquad
@@ -34,7 +33,8 @@ class OFD(FeatureLoss):
 
     Differs from the paper: the margin $m_c$ is the mean of the channel's negative values over the first batches of the
     training, where the paper computes it from a batch norm in front, as if values were normal; so it needs no batch
-    norm. It is 0 for a channel that has not been negative so far. With several processes each takes its own batches.
+    norm. It is 0 for a channel that has not been negative so far. Each process takes its own batches, unless a
+    wrapper keeps their buffers alike, as DDP does with those of the first.
 
     Shapes: student ``[B, N, C]``, teacher ``[B, N, C]``.
 

@@ -31,7 +31,7 @@ class PAD(FeatureLoss):
     value is the mean over samples of 1 plus the logarithm of the error. It can be negative.
 
     Differs from the paper: the log-variance starts at zero everywhere, where the loss is the MSE, instead of being held
-    there for the first epochs; it is one number per sample, where the authors' code has one for every channel.
+    there for the first epochs; it is one number per sample, where torchdistill has one for every channel of it.
 
     Shapes: student ``[B, N, C]``, teacher ``[B, N, C]``.
 

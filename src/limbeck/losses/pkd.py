@@ -17,7 +17,7 @@ class PKD(SamplewiseLoss):
     r"""Point where the teacher points in what the head reads: the class token, or the mean.
 
     From "Patient Knowledge Distillation for BERT Model Compression" (Sun et al., EMNLP 2019),
-    https://arxiv.org/abs/1908.09355, eq. 7:
+    https://arxiv.org/abs/1908.09355:
 
     $$ \frac{1}{B \, C} \sum_b \lVert \hat s_b - \hat t_b \rVert_2^2, \qquad \hat s = \frac{s}{\lVert s \rVert_2} $$
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid
+from limbeck._math.masking import valid_pair
 from limbeck._math.relations import relation_divergence, visible
 from limbeck.errors import RecipeError
 from limbeck.features import Feature
@@ -19,7 +19,7 @@ from limbeck.losses.samplewise import SamplewiseLoss
 class TokenSimilarity(SamplewiseLoss):
     r"""Find the same places of an image alike.
 
-    The local part of LightlyTrain's distillation v3, https://docs.lightly.ai/train/stable/methods/distillation.html:
+    The local part of LightlyTrain's distillation v3, https://github.com/lightly-ai/lightly-train:
 
     $$ \frac{1}{|V|} \sum_{(b, n) \in V} \mathrm{KL}\bigl(p^t_{bn} \,\Vert\, p^s_{bn}\bigr), \qquad
        p_{bn} = \mathrm{softmax}_m \bigl( \cos(x_{bn}, x_{bm}) / \tau \bigr) $$
@@ -60,13 +60,12 @@ class TokenSimilarity(SamplewiseLoss):
 
     def rows(self, student: Feature, teacher: Feature, /) -> tuple[Float[Tensor, "B N"], Bool[Tensor, "B N"] | None]:
         """The formula, for each token."""
-        student, teacher = student.body(), teacher.body()
-        valid = both_valid(student.mask, teacher.mask)
-        seen = visible(valid, student.x.shape[1], causal=False, device=student.x.device)
-        return relation_divergence(self._scores(student), self._scores(teacher), seen), valid
+        s, t, valid = valid_pair(student.body(), teacher.body())
+        seen = visible(valid, s.shape[1], causal=False, device=s.device)
+        return relation_divergence(self._scores(s), self._scores(t), seen), valid
 
-    def _scores(self, feature: Feature) -> Float[Tensor, "B 1 N N"]:
-        unit = F.normalize(feature.x, dim=-1, eps=self.eps)
+    def _scores(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B 1 N N"]:
+        unit = F.normalize(x, dim=-1, eps=self.eps)
         return (unit @ unit.transpose(1, 2) / self.temperature).unsqueeze(1)
 
     def extra_repr(self) -> str:

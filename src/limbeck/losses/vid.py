@@ -22,7 +22,7 @@ class VID(PositionwiseLoss):
     r"""Make the teacher's values likely under a normal distribution around the student's, one variance per channel.
 
     From "Variational Information Distillation for Knowledge Transfer" (Ahn et al., CVPR 2019),
-    https://arxiv.org/abs/1904.05835, eq. 5 and 6:
+    https://arxiv.org/abs/1904.05835:
 
     $$ \frac{1}{|V| \, C} \sum_{(b, n) \in V} \sum_c \frac12 \left[ \frac{(t_{bnc} - s_{bnc})^2}{\sigma_c^2}
        + \log \sigma_c^2 \right], \qquad \sigma_c^2 = \log(1 + e^{\alpha_c}) + \epsilon $$

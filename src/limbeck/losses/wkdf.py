@@ -18,7 +18,7 @@ class WKDF(SamplewiseLoss):
     r"""Spread over positions as the teacher does: one mean and one deviation per channel.
 
     From "Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation" (Lv et al., NeurIPS 2024),
-    https://arxiv.org/abs/2412.08139, eq. 9: the squared 2-Wasserstein distance of two Gaussians with diagonal
+    https://arxiv.org/abs/2412.08139: the squared 2-Wasserstein distance of two Gaussians with diagonal
     covariance, its mean term weighted,
 
     $$ \frac1B \sum_b \sum_c \Bigl[ \gamma \, (\mu^s_{bc} - \mu^t_{bc})^2 + (\delta^s_{bc} - \delta^t_{bc})^2 \Bigr],

@@ -33,7 +33,7 @@ class CrossEntropy(OutputLoss):
         label_smoothing: $\epsilon$; default 0: our choice.
 
     Raises:
-        DataError: if the batch has no labels, or labels that are neither class numbers nor shares.
+        DataError: if the batch has no labels, or labels that are neither class numbers of the student nor shares.
         ShapeMismatch: if labels and logits do not fit, or there is one logit only.
         RecipeError: if the smoothing is no share.
 
@@ -74,9 +74,17 @@ class CrossEntropy(OutputLoss):
                 "adapt=lambda raw: limbeck.Batch(inputs, targets), or your own task loss."
             )
         labels = targets.flatten().long()
-        total = F.cross_entropy(
-            rows, labels, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
-        )
+        try:
+            total = F.cross_entropy(
+                rows, labels, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
+            )
+        except IndexError as error:
+            known = labels[labels != IGNORED]
+            raise DataError(
+                f"CrossEntropy needs class numbers from 0 to {rows.shape[1] - 1}, or {IGNORED} where there is none. "
+                f"Found {int(known.min())} to {int(known.max())} in this batch. Number the classes from 0, or give the "
+                "student as many outputs."
+            ) from error
         return total / (labels != IGNORED).sum().clamp_min(1)
 
     def extra_repr(self) -> str:

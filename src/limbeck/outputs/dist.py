@@ -21,7 +21,7 @@ class DIST(OutputLoss):
     r"""Prefer the same classes for a sample, and the same samples for a class; how strongly is left to the student.
 
     From "Knowledge Distillation from A Stronger Teacher" (Huang et al., NeurIPS 2022),
-    https://arxiv.org/abs/2205.10536, eq. 9:
+    https://arxiv.org/abs/2205.10536:
 
     $$ T^2 \Bigl( \beta \, \frac{1}{M} \sum_m \bigl(1 - \rho(p^s_{m \cdot}, p^t_{m \cdot})\bigr) +
        \gamma \, \frac{1}{K} \sum_k \bigl(1 - \rho(p^s_{\cdot k}, p^t_{\cdot k})\bigr) \Bigr) $$

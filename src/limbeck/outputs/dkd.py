@@ -18,7 +18,7 @@ from limbeck.outputs.labelled import class_numbers
 class DKD(OutputLoss):
     r"""Soft labels in two parts, each with its own weight: how sure of the label, and how likely the other classes.
 
-    From "Decoupled Knowledge Distillation" (Zhao et al., CVPR 2022), https://arxiv.org/abs/2203.08679, eq. 7:
+    From "Decoupled Knowledge Distillation" (Zhao et al., CVPR 2022), https://arxiv.org/abs/2203.08679:
 
     $$ \frac{T^2}{M} \sum_m \alpha \, \mathrm{KL}(b^t_m \,\Vert\, b^s_m) +
        \beta \, \mathrm{KL}(\hat p^t_m \,\Vert\, \hat p^s_m) $$

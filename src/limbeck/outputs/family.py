@@ -75,8 +75,8 @@ class OutputLoss(nn.Module, ABC):
         if mine != theirs:
             raise ShapeMismatch(
                 f"{type(self).__name__} needs logits of one shape. Found student {tuple(student.shape)}, teacher "
-                f"{tuple(teacher.shape)}. Give both models the same classes, or distil features only "
-                "(recipe='features')."
+                f"{tuple(teacher.shape)}. Give both models the same classes, use UniversalLogit where "
+                "vocabularies differ, or distil features only (recipe='features')."
             )
 
     def _check_parts(self, context: Context) -> None:

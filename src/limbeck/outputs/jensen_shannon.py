@@ -14,7 +14,7 @@ class JensenShannon(Divergence):
     r"""Answer as the teacher does; bounded, and between forward and reverse KL.
 
     From "On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes" (Agarwal et al., ICLR 2024),
-    https://arxiv.org/abs/2306.13649, eq. 1:
+    https://arxiv.org/abs/2306.13649:
 
     $$ \frac{1}{M} \sum_m \beta \, \mathrm{KL}(p_m \,\Vert\, \mu_m) + (1 - \beta) \, \mathrm{KL}(q_m \,\Vert\, \mu_m),
        \qquad \mu = \beta p + (1 - \beta) q $$

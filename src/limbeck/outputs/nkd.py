@@ -20,7 +20,7 @@ class NKD(OutputLoss):
     r"""Follow the label as surely as the teacher does, and the teacher among the other classes.
 
     From "From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and
-    Customized Soft Labels" (Yang et al., ICCV 2023), https://arxiv.org/abs/2303.13005, eq. 6:
+    Customized Soft Labels" (Yang et al., ICCV 2023), https://arxiv.org/abs/2303.13005:
 
     $$ -\frac{1}{M} \sum_m p^t_{my} \log p^s_{my} + \gamma T^2 \sum_{k \ne y} \hat p^t_{mk} \log \hat p^s_{mk} $$
 

@@ -15,7 +15,7 @@ class UniversalLogit(Divergence):
     r"""Be as sure as the teacher is, of whatever: for models whose vocabularies differ.
 
     From "Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs" (Boizard et al., TMLR
-    2025), https://arxiv.org/abs/2402.12030, eq. 6:
+    2025), https://arxiv.org/abs/2402.12030:
 
     $$ \frac{1}{M} \sum_m \sum_i \lvert p_{m(i)} - q_{m(i)} \rvert $$
 

@@ -13,7 +13,7 @@ import limbeck.outputs
 import limbeck.schedules
 from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
 from limbeck.batch import Batch, ReadOutput, read_logits
-from limbeck.context import Heads
+from limbeck.context import NO_HEADS, Heads
 from limbeck.distiller.distiller import Distiller
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
@@ -37,7 +37,7 @@ def build(
     total_steps: int,
     read_output: ReadOutput = read_logits,
     task_loss: TaskLoss | None = None,
-    heads: Heads = Heads(),
+    heads: Heads = NO_HEADS,
 ) -> Distiller:
     """A distiller for the plan, with fresh projectors and targets that still have to be fitted.
 
@@ -94,7 +94,7 @@ def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]
     return found
 
 
-def build_term(plan: Plan, term: TermPlan, heads: Heads = Heads()) -> Term:
+def build_term(plan: Plan, term: TermPlan, heads: Heads = NO_HEADS) -> Term:
     """One feature term."""
     link, fused = link_of(plan, term), fitting.fuses(plan.association)
     fitting.check(link, term.loss, term.projector, term.targets, fused)

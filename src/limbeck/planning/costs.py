@@ -15,6 +15,8 @@ from limbeck.teachers.feature_source import FeatureSource
 
 SAMPLES = 4
 REPEATS = 3
+# Seconds after which no further repeat is begun: on large models a plan must not wait for a better estimate.
+LONGEST = 8.0
 
 
 def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> Costs:
@@ -29,8 +31,11 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
     copied = copy.deepcopy(distiller).train()
     alone, distilled = [], []
     bytes_per_sample = 0
+    begun = _now(batch)
     for _ in range(REPEATS):
         start = _now(batch)
+        if alone and start - begun > LONGEST:
+            break
         output = call(copied.student, batch.inputs)
         sum(each.float().square().mean() for each in tensors(output) if each.requires_grad).backward()  # pyright: ignore[reportAttributeAccessIssue]
         middle = _now(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import limbeck.losses
 import limbeck.projectors
 import limbeck.targets
 from limbeck.context import Heads
-from limbeck.errors import PlanMismatch
+from limbeck.errors import PlanMismatch, ShapeMismatch
 from limbeck.links import Link, Match
 from limbeck.losses.family import FeatureLoss
 from limbeck.projectors.family import Projector
@@ -107,7 +107,7 @@ def build_loss(
     """The loss, with the sizes that projector and targets leave and the heads that it reads features through.
 
     Raises:
-        PlanMismatch: if it needs a head that the model does not have.
+        PlanMismatch: if it needs a head that the model does not have, or sizes that the link does not have.
     """
     cls = loss.resolve(LOSSES)
     for side in ("student", "teacher"):
@@ -116,9 +116,18 @@ def build_loss(
                 f"{loss.kind} reads features through the {side}'s last linear layer. Found a {side} that has none. "
                 "Use a loss that needs no head (MSE, Cosine, CKA)."
             )
+    joined = _joined(described(link, targets)[0], projector, fused)
     if cls.for_link.__func__ is FeatureLoss.for_link.__func__:
-        return loss.build(LOSSES)
-    return loss.build(LOSSES, _joined(described(link, targets)[0], projector, fused), heads, method="for_link")
+        built: FeatureLoss = loss.build(LOSSES)
+    else:
+        built = loss.build(LOSSES, joined, heads, method="for_link")
+    sizes = [(spec.positions - spec.prefix, spec.channels) for spec in (joined.student, joined.teacher)]
+    try:
+        built.check_sizes(*sizes)
+    except ShapeMismatch as error:
+        sites = f"student '{link.student.site}' and teacher '{link.teacher.site}'"
+        raise PlanMismatch(f"{loss.kind} cannot compare {sites}. {error}") from error
+    return built
 
 
 def _joined(link: Link, projector: Part | None, fused: Match) -> Link:
@@ -153,6 +162,11 @@ def check(
             f"{teacher.positions} positions (grid {teacher.grid}). Write projector: "
             f"{fitting.projector and fitting.projector.plain()}, targets: {[each.plain() for each in fitting.targets]}."
         )
+
+
+def needs_keys(losses: Iterable[Part]) -> bool:
+    """Whether a loss must know samples by number."""
+    return any("keys" in each.resolve(LOSSES).requires for each in losses)
 
 
 def fuses(association: Part | None) -> Match:

@@ -11,22 +11,28 @@ import torch
 from torch import nn
 
 import limbeck.similarity
-from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap, with_samples
+from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap
+from limbeck.cache.keyed import AdaptKeyed
+from limbeck.cache.keying import KeyedLoaders, Keys, key_loaders
 from limbeck.capture import Anatomy, probe
 from limbeck.choice import Choice
+from limbeck.context import Heads
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import DataError, LimbeckError, ModelError
 from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.build import build, fit_targets
 from limbeck.planning.costs import measure_costs
+from limbeck.planning.few_samples import Once, first_samples
 from limbeck.planning.plan import Plan
 from limbeck.planning.planner import Facts, make_plan, mapper_of
+from limbeck.planning.require_models import require_models
 from limbeck.planning.stated import Layouts, Sites, stated_layouts, stated_sites
 from limbeck.planning.task import Task
 from limbeck.progress import ProgressBar
 from limbeck.recipe.recipe import Recipe
 from limbeck.similarity.family import Similarity
+from limbeck.teachers.feature_source import FeatureSource
 from limbeck.teachers.live import Teacher
 from limbeck.training.holding_out import hold_out, why_not_held_out
 from limbeck.training.loaders import first_batches, sample_count
@@ -54,6 +60,7 @@ class Pair:
         student_anatomy: the student's sites.
         adapt: turns what a loader yields into a batch.
         read_output: takes the logits from what a model returned.
+        keyed: the loaders with what is known of their samples, if these are known by number.
     """
 
     teacher: nn.Module
@@ -67,6 +74,7 @@ class Pair:
     student_anatomy: Anatomy
     adapt: Adapt
     read_output: ReadOutput
+    keyed: KeyedLoaders | None = None
 
     @classmethod
     def look(  # noqa: PLR0913 - what is known of models and data can be said here
@@ -81,6 +89,7 @@ class Pair:
         output: ReadOutput | None = None,
         layouts: Layouts | None = None,
         sites: Sites | None = None,
+        keys: Keys | None = None,
         seed: int = 0,
         device: torch.device | str | None = None,
         show: bool = True,
@@ -97,6 +106,7 @@ class Pair:
             output: takes the logits from what a model returned.
             layouts: axes of sites whose layout cannot be told; see :func:`~limbeck.planning.stated.stated_layouts`.
             sites: the sites to consider of a side, instead of those that are found.
+            keys: how samples are known by number, where a cache or a loss needs that.
             seed: of what is held out.
             device: where to run both models; that of the student by default.
             show: whether to show a progress bar on a terminal.
@@ -111,6 +121,10 @@ class Pair:
         samples, note = sample_count(train), None
         if validation is None and hold:
             train, validation, note = _divided(train, seed)
+        keyed = None
+        if keys is not None:
+            keyed = key_loaders(train, validation, views=keys.views)
+            train, validation, adapt = keyed.train, keyed.validation, AdaptKeyed(adapt)
         batches = tuple(move(each, device) for each in first_batches(train, adapt, BATCHES))
         held: tuple[Batch, ...] = ()
         if validation is not None:
@@ -125,10 +139,16 @@ class Pair:
             task=Task.read(batches, answer, takes_labels=_takes_labels(student, batches[0])),
             student_shape=answer,
             teacher_shape=_shape(anatomies["teacher"]),
-            notes=() if note is None else (note,),
+            notes=tuple(each for each in (note, None if keyed is None else keyed.choice) if each is not None),
         )
         found = (facts, anatomies["teacher"], anatomies["student"])
-        return cls(teacher, student, train, validation, batches, held, *found, adapt, read_output)
+        return cls(teacher, student, train, validation, batches, held, *found, adapt, read_output, keyed)
+
+    @property
+    def heads(self) -> Heads:
+        """The last linear layers of both models, where they end in one."""
+        found = ((self.student, self.student_anatomy), (self.teacher, self.teacher_anatomy))
+        return Heads(*(_linear(model, anatomy.head) for model, anatomy in found))
 
     def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None, show: bool = True) -> Plan:
         """A plan for this pair, with what it costs.
@@ -142,20 +162,23 @@ class Pair:
         scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
         plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, self.facts, names=names, scores=scores)
         with Teacher(self.teacher, plan.teacher_sites) as source, ProgressBar("Planning", 3, show=show) as bar:
-            distiller = build(plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in)
+            distiller = build(
+                plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in, heads=self.heads
+            )
             try:
-                few = _first_samples(self.batches, max(PLANNED_SAMPLES, distiller.minimum_batch))
-                fit_targets(distiller, source, few)
+                usable = self._check(distiller, self.batches, "training")
+                few = first_samples((usable, *self.batches), max(PLANNED_SAMPLES, distiller.minimum_batch))
+                once = Once(source, few)
+                fit_targets(distiller, once, few)
                 bar.advance(note="targets fitted")
-                self._check(distiller, self.batches, "training")
-                self._try(distiller, source, few[0], "training")
+                self._try(distiller, once, few[0], "training")
                 bar.advance(note="measuring costs")
                 costs = measure_costs(distiller, source, self.batches[0])
             finally:
                 distiller.close()
         return plan.model_copy(update={"costs": costs})
 
-    def dry_run(self, distiller: Distiller, source: Teacher) -> None:
+    def dry_run(self, distiller: Distiller, source: FeatureSource) -> None:
         """One step forward without training, on training and on validation data, so that what cannot work fails here.
 
         Raises:
@@ -179,7 +202,7 @@ class Pair:
             )
         return usable
 
-    def _try(self, distiller: Distiller, source: Teacher, batch: Batch, name: str) -> None:
+    def _try(self, distiller: Distiller, source: FeatureSource, batch: Batch, name: str) -> None:
         try:
             with torch.no_grad(), evaluating(distiller):
                 out = distiller(batch, source(batch) if distiller.needs_teacher else None)
@@ -207,26 +230,6 @@ class Pair:
             for batch in self.batches:
                 similarity.update(student(batch).features, teacher(batch).features)
         return similarity.compute()
-
-
-def require_models(teacher: Any, student: Any) -> None:
-    """Refuse what is no model, or no pair.
-
-    Raises:
-        ModelError: if one of them is no module, or both are the same.
-    """
-    for side, model in (("teacher", teacher), ("student", student)):
-        if not isinstance(model, nn.Module):
-            built = " Call it first, to build the model." if isinstance(model, type) else ""
-            raise ModelError(
-                f"The {side} must be a torch.nn.Module. Found {getattr(model, '__name__', type(model).__name__)}.{built}"
-                " Give teacher and student first, then the data."
-            )
-    if unwrap(teacher) is unwrap(student):
-        raise ModelError(
-            "Teacher and student must be two models. Found the same module twice. To distil a model into itself, give "
-            "a frozen copy as teacher: copy.deepcopy(model)."
-        )
 
 
 def _divided(train: Iterable[Any], seed: int) -> tuple[Iterable[Any], Iterable[Any] | None, Choice]:
@@ -259,15 +262,10 @@ def _probed(
     return anatomies
 
 
-def _first_samples(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """The first batches, cut, with so many samples together if there are as many."""
-    found: list[Batch] = []
-    missing = count
-    for batch in batches:
-        if missing > 0:
-            found.append(with_samples(batch, min(missing, batch.size)))
-            missing -= found[-1].size
-    return found
+def _linear(model: nn.Module, head: str | None) -> nn.Linear | None:
+    """The module of that name, if it is a linear layer."""
+    module = None if head is None else unwrap(model).get_submodule(head)
+    return module if isinstance(module, nn.Linear) else None
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -174,8 +174,8 @@ class Task:
         found = ", ".join(str(each) for each in lost.unique()[:5].tolist())
         return (
             f"labels must be class numbers from 0 to {self.classes - 1}, as the student has {self.classes} classes, or "
-            f"{IGNORED} where there is none. Found {found}. Number the classes from 0, give the student as many outputs, "
-            f"or replace the labels that mark what does not count by {IGNORED} (adapt=)."
+            f"{IGNORED} where there is none. Found {found}. Number the classes from 0, give the student as many "
+            f"outputs, or replace the labels that mark what does not count by {IGNORED} (adapt=)."
         )
 
 

@@ -199,7 +199,7 @@ def _error(found: _Found, renamed: float | None) -> TeacherError:
         )
     return TeacherError(
         f"The teacher must know the task better than chance. {seen} Check that its weights are loaded "
-        "(--teacher-weights), that it is trained far enough, that its inputs are normalised as in its own training, and "
-        "that its classes are in the order of the labels; to go on all the same, give check_teacher=False "
+        "(--teacher-weights), that it is trained far enough, that its inputs are normalised as in its own training, "
+        "and that its classes are in the order of the labels; to go on all the same, give check_teacher=False "
         "(--no-check-teacher)."
     )

@@ -2,6 +2,7 @@
 
 from limbeck.projectors.conv import Conv
 from limbeck.projectors.conv_bottleneck import ConvBottleneck
+from limbeck.projectors.cross_attention import CrossAttention
 from limbeck.projectors.ensemble import Ensemble
 from limbeck.projectors.family import Projector
 from limbeck.projectors.linear import Linear
@@ -14,6 +15,7 @@ from limbeck.projectors.resample import Resample
 __all__ = [  # noqa: RUF022 - methods in order of the alphabet, the contract last
     "Conv",
     "ConvBottleneck",
+    "CrossAttention",
     "Ensemble",
     "Linear",
     "LinearBatchNorm",

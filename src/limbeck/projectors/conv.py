@@ -53,6 +53,7 @@ class Conv(Projector):
     """
 
     aligns: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS | Match.GRID
+    needs_grid: ClassVar[bool] = True
 
     def __init__(
         self,

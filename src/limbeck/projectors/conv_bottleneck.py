@@ -58,6 +58,7 @@ class ConvBottleneck(Projector):
     """
 
     aligns: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS | Match.GRID
+    needs_grid: ClassVar[bool] = True
 
     def __init__(
         self,

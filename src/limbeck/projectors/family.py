@@ -16,9 +16,11 @@ class Projector(nn.Module, ABC):
 
     Attributes:
         aligns: in what its output agrees with the target.
+        needs_grid: whether the target's positions must form a grid, without prefix tokens.
     """
 
     aligns: ClassVar[Match] = Match.NOTHING
+    needs_grid: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -54,7 +54,7 @@ class Report:
         said += self._links()
         if self.plan.terms:
             said.append(
-                "whether the features helped shows beside the same student trained with recipe='soft-labels' and with "
+                "to see whether the features helped, train the same student with recipe='soft-labels' and with "
                 "recipe='labels'"
             )
         return ". ".join(each[0].upper() + each[1:] for each in said) + "."

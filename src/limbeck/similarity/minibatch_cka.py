@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.gram import centred, flattened, u_centred
+from limbeck._math.gram import centred, flattened, u_centred_rows
+from limbeck._math.pieces import rows_of_square
 from limbeck.errors import DataError
 from limbeck.features import Features
 from limbeck.similarity.family import Similarity
@@ -55,12 +56,13 @@ class MinibatchCKA(Similarity):
         self._start(student, teacher)
         if len(next(iter(student.values())).x) < _SMALLEST_BATCH:
             return
-        mine, theirs = _structures(student), _structures(teacher)
-        batch = mine.shape[1]
+        batch = len(next(iter(student.values())).x)
         scale = 1 / (batch * (batch - 3))
-        self._between += torch.einsum("sij,tij->st", mine, theirs) * scale
-        self._student += mine.square().sum((1, 2)) * scale
-        self._teacher += theirs.square().sum((1, 2)) * scale
+        for rows in rows_of_square(batch):
+            mine, theirs = _structures(student, rows), _structures(teacher, rows)
+            self._between += mine @ theirs.T * scale
+            self._student += mine.square().sum(1) * scale
+            self._teacher += theirs.square().sum(1) * scale
 
     def compute(self) -> Float[Tensor, "S T"]:
         """Every student site against every teacher site."""
@@ -86,10 +88,7 @@ def _sums(*sizes: int) -> Tensor:
     return torch.zeros(sizes, dtype=torch.float64, device="cpu")
 
 
-def _structures(features: Features) -> Float[Tensor, "S B B"]:
-    """The Gram matrix of each site, centred; in float64 on the CPU, where the sums over batches are kept."""
-    grams = []
-    for feature in features.values():
-        x = centred(flattened(feature.full_precision()))
-        grams.append(u_centred((x @ x.T).cpu().double()))
+def _structures(features: Features, rows: slice) -> Float[Tensor, "S M"]:
+    """These rows of each site's Gram matrix, centred; in float64 on the CPU, where the sums over batches are kept."""
+    grams = [u_centred_rows(centred(flattened(each.full_precision())), rows).flatten() for each in features.values()]
     return torch.stack(grams)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from limbeck._math.pieces import rows_of_square
 from limbeck.errors import RecipeError
 from limbeck.features import Features
 from limbeck.similarity.family import Similarity
@@ -20,9 +21,9 @@ class MutualKNN(Similarity):
 
     $$ \frac{1}{n k} \sum_{i=1}^n \lvert \mathcal N_k(x_i) \cap \mathcal N_k(y_i) \rvert $$
 
-    with $\mathcal N_k$ the $k$ other samples of largest cosine, on pooled features. It sees what is near and not how the
-    whole is arranged. 1 if all neighbours agree; unrelated sites have $k / (n - 1)$ in common by chance, so that values
-    of other numbers of samples do not compare. A site that is constant is alike to nothing.
+    with $\mathcal N_k$ the $k$ other samples of largest cosine, on pooled features. It sees what is near and not how
+    the whole is arranged. 1 if all neighbours agree; unrelated sites have $k / (n - 1)$ in common by chance, so that
+    values of other numbers of samples do not compare. A site that is constant is alike to nothing.
 
     Pooled features of all samples are kept on the CPU in float32 until the end.
 
@@ -57,19 +58,19 @@ class MutualKNN(Similarity):
 
     def compute(self) -> Float[Tensor, "S T"]:
         """What part of their neighbours each student site and each teacher site share."""
-        student, teacher = self._kept.rows(fewest=2 * self.neighbours + 1)
-        theirs = [self._nearest(each) for each in teacher]
-        return torch.stack([torch.stack([_shared(self._nearest(x), y) for y in theirs]) for x in student])
+        student, teacher = self._kept.rows(fewest=2 * self.neighbours + 1, purpose=f"{self.neighbours} neighbours")
+        sides = [[F.normalize(each.double(), dim=1) for each in side] for side in (student, teacher)]
+        samples = len(student[0])
+        shared = torch.zeros(len(student), len(teacher))
+        for rows in rows_of_square(samples):
+            mine, theirs = (torch.stack([self._neighbours(each, rows) for each in side]) for side in sides)
+            shared += mine @ theirs.T
+        varying = [torch.tensor([not torch.equal(x, x[:1].expand_as(x)) for x in side]) for side in (student, teacher)]
+        return shared / (samples * self.neighbours) * torch.outer(*varying)
 
-    def _nearest(self, x: Float[Tensor, "M C"]) -> Int[Tensor, "M K"]:
-        """The nearest samples of each; of a constant site none, which is written as -1."""
-        if torch.equal(x, x[:1].expand_as(x)):
-            return torch.full((len(x), self.neighbours), -1, device=x.device)
-        unit = F.normalize(x.double(), dim=1)
-        cosine = (unit @ unit.T).fill_diagonal_(-torch.inf)
-        return cosine.topk(self.neighbours, dim=1).indices
-
-
-def _shared(first: Int[Tensor, "M K"], second: Int[Tensor, "M K"]) -> Float[Tensor, ""]:
-    same = (first.unsqueeze(2) == second.unsqueeze(1)) & (first.unsqueeze(2) >= 0)
-    return same.any(2).float().mean()
+    def _neighbours(self, unit: Float[Tensor, "M C"], rows: slice) -> Float[Tensor, " R"]:
+        """For each of these rows and each sample whether it is one of the nearest, row by row."""
+        cosine = unit[rows] @ unit.T
+        cosine.diagonal(rows.start).fill_(-torch.inf)
+        nearest = cosine.topk(self.neighbours, dim=1).indices
+        return torch.zeros(cosine.shape).scatter_(1, nearest, 1.0).flatten()

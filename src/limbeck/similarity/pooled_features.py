@@ -36,8 +36,12 @@ class PooledFeatures:
             for site, feature in features.items():
                 kept.setdefault(site, []).append(feature.full_precision().pooled().cpu().float())
 
-    def rows(self, *, fewest: int) -> tuple[list[Float[Tensor, "M _"]], list[Float[Tensor, "M _"]]]:
+    def rows(self, *, fewest: int, purpose: str) -> tuple[list[Float[Tensor, "M _"]], list[Float[Tensor, "M _"]]]:
         """Everything that was kept: for each student site, and for each teacher site, one row for each sample.
+
+        Args:
+            fewest: how many samples are needed.
+            purpose: what for, as the error repeats it.
 
         Raises:
             DataError: if there are fewer samples than that.
@@ -45,5 +49,7 @@ class PooledFeatures:
         student, teacher = ([torch.cat(parts) for parts in side.values()] for side in self._sides)
         samples = len(student[0]) if student else 0
         if samples < fewest:
-            raise DataError(f"{self.owner} needs at least {fewest} samples. Found {samples}. Give more batches.")
+            raise DataError(
+                f"{self.owner} needs at least {fewest} samples for {purpose}. Found {samples}. Give more batches."
+            )
         return student, teacher

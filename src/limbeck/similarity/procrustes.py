@@ -68,7 +68,7 @@ class Procrustes(Similarity):
 
     def compute(self) -> Float[Tensor, "S T"]:
         """How well each student site, rotated, agrees with each teacher site."""
-        student, teacher = self._kept.rows(fewest=2 * self.folds)
+        student, teacher = self._kept.rows(fewest=2 * self.folds, purpose=f"{self.folds} folds")
         agreed = torch.zeros(len(student), len(teacher), dtype=torch.float64, device="cpu")
         lengths = [torch.zeros(len(side), dtype=torch.float64, device="cpu") for side in (student, teacher)]
         for part in range(self.folds):

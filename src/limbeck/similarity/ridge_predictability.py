@@ -63,7 +63,7 @@ class RidgePredictability(Similarity):
 
     def compute(self) -> Float[Tensor, "S T"]:
         """How much of every teacher site each student site predicts."""
-        student, teacher = self._kept.rows(fewest=2 * self.folds)
+        student, teacher = self._kept.rows(fewest=2 * self.folds, purpose=f"{self.folds} folds")
         widths = [each.shape[1] for each in teacher]
         y = torch.cat(teacher, 1).double()
         fold = torch.arange(len(y), device="cpu") % self.folds

@@ -31,7 +31,7 @@ def mnist1d(*, batch_size: int = 128, seed: int = 0, train: int | None = None) -
         DataError: if ``train`` is below 10 or above 4,000.
         LimbeckError: if mnist1d is not installed.
     """
-    package = optional("mnist1d.data", extra="report", wanted_by="mnist1d")
+    package = optional("mnist1d.data", extra="demo", wanted_by="mnist1d")
     settings = package.get_dataset_args()
     with _global_seeds_kept():
         made = package.make_dataset(settings)
@@ -60,7 +60,7 @@ def _dataset(series: Any, labels: Any, places: list[int] | None = None) -> Tenso
 @contextlib.contextmanager
 def _global_seeds_kept() -> Iterator[None]:
     # The generator of mnist1d seeds Python, numpy and torch for the whole process.
-    numpy = optional("numpy", extra="report", wanted_by="mnist1d")
+    numpy = optional("numpy", extra="demo", wanted_by="mnist1d")
     python_state, numpy_state, torch_state = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
     try:
         yield

@@ -55,7 +55,8 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
     """
     path = Path(path).expanduser()
     state = _unwrapped(read_weights(path), model)
-    own = model.state_dict(keep_vars=True)
+    # What a module keeps beside its tensors (get_extra_state) is in no weights file.
+    own = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
     _check(own, state, model, path)
     model.load_state_dict(state, strict=False)
 

@@ -10,7 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from limbeck.features import Feature
 from limbeck.testing.running import require
+from limbeck.testing.samples import with_other_padding
 
 
 def rebuilt(component: object) -> object:
@@ -48,6 +50,16 @@ def require_same_copies(module: nn.Module, value: Callable[[nn.Module], Tensor])
         copies["its state dict in a new module"] = again
     for name, each in copies.items():
         require(torch.equal(value(each), before), f"must compute the same after {name}. Found a difference")
+
+
+def require_padding_unread(component: Callable[[Feature], Feature], feature: Feature) -> None:
+    """What the mask hides must change no position that is valid after."""
+    out, changed = component(feature), component(with_other_padding(feature))
+    valid = torch.ones(out.x.shape[:2], dtype=torch.bool) if out.mask is None else out.mask
+    require(
+        torch.allclose(out.x[valid], changed.x[valid], rtol=1e-4, atol=1e-5),
+        "must not let masked positions reach valid ones. Found a difference",
+    )
 
 
 def require_compiles(module: nn.Module, value: Callable[[nn.Module], Tensor]) -> None:

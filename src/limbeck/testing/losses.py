@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from limbeck.errors import ShapeMismatch
@@ -21,12 +21,12 @@ from limbeck.testing.components import (
     require_same_repr,
 )
 from limbeck.testing.disagreements import disagreements
+from limbeck.testing.masked import dead_positions, filled, mask_of
 from limbeck.testing.running import require, run
 from limbeck.testing.samples import (
     feature_pair,
     gradient_of,
     normal,
-    random_mask,
     with_gradient,
 )
 
@@ -129,35 +129,36 @@ def check_gradient_reaches_student_only(loss: FeatureLoss, /) -> None:
 def check_masked_positions(loss: FeatureLoss, /) -> None:
     """Positions that are not valid change neither value nor gradient."""
     student, teacher = _pair(loss)
-    mask_s, mask_t = (_mask(each, seed) for seed, each in enumerate((student, teacher), 1))
+    mask_s, mask_t = (mask_of(each, seed) for seed, each in enumerate((student, teacher), 1))
     for mine, theirs in ((mask_s, None), (None, mask_t), (mask_s, mask_t)):
         masked = student._replace(mask=mine), teacher._replace(mask=theirs)
-        dead = _dead(loss, *masked)
+        dead = dead_positions(loss, *masked)
         value, gradient = _value_and_gradient(loss, *masked)
-        filled = tuple(_filled(each, places) for each, places in zip(masked, dead, strict=True))
-        changed, gradient_after = _value_and_gradient(loss, *filled)
-        require(
-            torch.allclose(value, changed, rtol=1e-5, atol=1e-7),
-            f"must not look at positions that are not valid. Found {value.item()}, and {changed.item()} with other "
-            "values at masked positions",
-        )
-        require(
-            torch.allclose(gradient, gradient_after, rtol=1e-4, atol=1e-7),
-            "must not let masked positions change the gradient. Found a difference",
-        )
+        for size in (100.0, math.nan):  # attention that sees nothing but padding leaves NaN there
+            other = tuple(filled(each, places, size) for each, places in zip(masked, dead, strict=True))
+            changed, gradient_after = _value_and_gradient(loss, *other)
+            require(
+                torch.allclose(value, changed, rtol=1e-5, atol=1e-7),
+                f"must not look at positions that are not valid. Found {value.item()}, and {changed.item()} with "
+                f"values of size {size} at masked positions",
+            )
+            require(
+                torch.allclose(gradient, gradient_after, rtol=1e-4, atol=1e-7),
+                f"must not let values of size {size} at masked positions change the gradient. Found a difference",
+            )
         require(gradient[dead[0]].abs().sum() == 0, "must give no gradient to masked positions. Found one")
 
 
 def check_full_mask(loss: FeatureLoss, /) -> None:
     """A mask that hides nothing is no mask; one that hides all of a sample leaves the value finite."""
     student, teacher = _pair(loss)
-    mine, theirs = (each._replace(mask=torch.ones_like(_mask(each, 1))) for each in (student, teacher))
+    mine, theirs = (each._replace(mask=torch.ones_like(mask_of(each, 1))) for each in (student, teacher))
     plain, masked = loss(*arguments(loss, student, teacher)), loss(*arguments(loss, mine, theirs))
     require(
         torch.allclose(plain, masked, rtol=1e-5, atol=1e-7),
         f"must give the same with a mask that hides nothing. Found {plain.item()} and {masked.item()}",
     )
-    hidden = _mask(student, 1)
+    hidden = mask_of(student, 1)
     hidden[0] = False
     value, gradient = _value_and_gradient(loss, student._replace(mask=hidden), teacher)
     require(
@@ -318,26 +319,6 @@ def _value_and_gradient(loss: FeatureLoss, student: Feature, teacher: Feature) -
     student = with_gradient(student)
     value = loss(*arguments(loss, student, teacher))
     return value.detach(), gradient_of(value, student.x)
-
-
-def _mask(feature: Feature, seed: int) -> Bool[Tensor, "B N"]:
-    return random_mask(*feature.x.shape[:2], seed=seed)
-
-
-def _dead(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B M"]]:
-    """The positions that must not count; where positions correspond, those that either side masks."""
-    mine, theirs = (
-        torch.zeros(each.x.shape[:2], dtype=torch.bool) if each.mask is None else ~each.mask
-        for each in (student, teacher)
-    )
-    if loss.needs & (Match.POSITIONS | Match.GRID):
-        return mine | theirs, mine | theirs
-    return mine, theirs
-
-
-def _filled(feature: Feature, places: Bool[Tensor, "B N"]) -> Feature:
-    other = 100 * normal(*feature.x.shape, seed=9, dtype=feature.x.dtype)
-    return feature._replace(x=torch.where(places.unsqueeze(-1), other, feature.x))
 
 
 def _like(student: Feature, teacher: Feature, factor: float) -> Feature:

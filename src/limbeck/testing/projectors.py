@@ -7,13 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from limbeck.errors import ShapeMismatch
 from limbeck.features import Feature
-from limbeck.links import Link, Match
+from limbeck.links import FeatureSpec, Link, Match
 from limbeck.projectors.family import Projector
 from limbeck.testing.components import (
     require_compiles,
     require_example,
     require_formula_and_source,
+    require_padding_unread,
     require_same_copies,
     require_same_repr,
 )
@@ -55,6 +57,8 @@ def check_projector(projector: Projector, link: Link, /) -> None:
 def projector_checks(projector: Projector, link: Link, /) -> list[Callable[[_Subject], None]]:
     """The checks that apply to a projector; :func:`check_projector` calls them."""
     checks: list[Callable[[_Subject], None]] = [check_alignment, check_projector_gradient, check_parameter_count]
+    if projector.needs_grid:
+        checks.append(check_needs_grid)
     if link.student.variable:
         checks.append(check_projector_mask)
     if projector.parameter_count:
@@ -86,6 +90,16 @@ def check_alignment(subject: _Subject, /) -> None:
         )
     if Match.GRID in aligns:
         require(out.grid == teacher.grid, f"aligns the grid, {teacher.grid}. Found {out.grid}")
+
+
+def check_needs_grid(subject: _Subject, /) -> None:
+    """One that declares ``needs_grid`` refuses a target without a grid when it is built."""
+    vector = FeatureSpec("vector", "BC", subject.link.teacher.channels)
+    try:
+        type(subject.projector).for_link(Link(subject.link.student, vector))
+    except ShapeMismatch:
+        return
+    require(False, "declares that it needs a grid, and must refuse a vector. Found it built for one")
 
 
 def check_projector_gradient(subject: _Subject, /) -> None:
@@ -124,14 +138,7 @@ def check_projector_mask(subject: _Subject, /) -> None:
         require(out.mask is not None, "must keep the mask. Found none after it")
     if out.mask is not None:
         require(out.mask.shape == out.x.shape[:2], f"must resample the mask with the positions. Found {out.mask.shape}")
-    hidden = student.mask if student.mask is not None else torch.ones(student.x.shape[:2], dtype=torch.bool)
-    noise = 100 * normal(*student.x.shape, seed=5)
-    changed = subject.projector(student._replace(x=torch.where(hidden.unsqueeze(-1), student.x, noise)))
-    valid = torch.ones(out.x.shape[:2], dtype=torch.bool) if out.mask is None else out.mask
-    require(
-        torch.allclose(out.x[valid], changed.x[valid], rtol=1e-4, atol=1e-5),
-        "must not let masked positions reach valid ones. Found a difference",
-    )
+    require_padding_unread(subject.projector, student)
 
 
 def check_identity_link(subject: _Subject, /) -> None:

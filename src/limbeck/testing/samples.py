@@ -55,6 +55,14 @@ def feature_of(
     return Feature(x, grid, spec.prefix, mask, spec.summary)
 
 
+def with_other_padding(feature: Feature) -> Feature:
+    """The same feature with other, larger values where its mask hides them."""
+    if feature.mask is None:
+        return feature
+    noise = 100 * normal(*feature.x.shape, seed=5)
+    return feature._replace(x=torch.where(feature.mask.unsqueeze(-1), feature.x, noise))
+
+
 def with_gradient(feature: Feature) -> Feature:
     """The same feature as a leaf that gathers a gradient."""
     return feature._replace(x=feature.x.detach().clone().requires_grad_())

@@ -71,11 +71,11 @@ def evaluate(
         DataError: if there is no batch that can be judged.
     """
     # Sum of the scores and their number, sum of the losses and their number.
-    total = torch.zeros(4, dtype=torch.float64)
+    total, weights = torch.zeros(4, dtype=torch.float64), distiller.judging_weights
     with evaluating(distiller):
         for raw in loader:
             batch = adapt(move(raw, accelerator.device))
-            loss, output = _judged(distiller, source, batch, accelerator)
+            loss, output = _judged(distiller, source, batch, weights, accelerator)
             if metric is not None:
                 scores = metric(distiller.read_output(output), batch.targets)
                 total[:2] += torch.tensor([float(scores.cpu().double().sum()), scores.numel()], dtype=torch.float64)
@@ -94,14 +94,13 @@ def evaluate(
 
 
 def _judged(
-    distiller: Distiller, source: FeatureSource | None, batch: Batch, accelerator: Accelerator
+    distiller: Distiller, source: FeatureSource | None, batch: Batch, weights: Tensor, accelerator: Accelerator
 ) -> tuple[Tensor | None, Any]:
     """The loss of a batch, ``None`` if it is too small, and what the student returned."""
     with accelerator.autocast():
         if batch.size < distiller.minimum_batch:
             return None, distiller.read_student(batch).output
         out = distiller(batch, None if source is None else source(batch))
-    weights = distiller.judging_weights
     # As in a balancer: a loss of weight zero may be infinite or NaN by right.
     return torch.where(weights > 0, out.terms * weights, 0.0).sum(), out.student
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from limbeck.errors import RunError
+from limbeck.whole_file import write_text
+
 
 class History:
     """Rows of numbers, each a dict with at least ``step``; kept in memory and, if a path is given, as JSON lines.
@@ -28,11 +31,22 @@ class History:
         self.rows = list(rows)
 
     def add(self, **row: Any) -> None:
-        """Append a row."""
+        """Append a row.
+
+        Raises:
+            RunError: if it cannot be written, such as on a full disk.
+        """
         self.rows.append(row)
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"'{self.path}' could not be written: {error.strerror or error}. The run stands at its last "
+                "checkpoint. Free disk space, then go on with resume=True (--resume)."
+            ) from error
 
     def column(self, name: str) -> list[tuple[int, Any]]:
         """Step and value of every row that has the name."""
@@ -42,7 +56,7 @@ class History:
         """Forget the rows behind a step, as a training resumed there writes them again."""
         self.rows = [row for row in self.rows if row["step"] <= step]
         if self.path is not None:
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+            write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
     @classmethod
     def read(cls, path: Path) -> History:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, Subset, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, TensorDataset
 
 from limbeck.training.loaders import like, sample_count
 
@@ -83,7 +83,7 @@ def _count(samples: int, wanted: int, batch_size: int, *, lonely_allowed: bool) 
     return min(near, key=lambda held: 2 * (lonely(samples - held) and not lonely_allowed) + lonely(held))
 
 
-def _class_labels(dataset: Dataset[Any]) -> Tensor | None:
+def _class_labels(dataset: Any) -> Tensor | None:
     """Class numbers of all samples, if the data set shows them without loading samples."""
     if isinstance(dataset, Subset):
         labels = _class_labels(dataset.dataset)

@@ -36,6 +36,14 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
     return batches
 
 
+def batch_fault(batch: Batch) -> str | None:
+    """What makes a loss of the batch infinite or NaN; ``None`` if inputs and labels are finite."""
+    if (fault := input_fault(batch)) is not None:
+        return fault
+    bad = sum(int((~torch.isfinite(each)).sum()) for each in tensors(batch.targets) if each.is_floating_point())
+    return f"labels must be finite. Found {bad} NaN or infinite ones in a batch. Clean the data." if bad else None
+
+
 def input_fault(batch: Batch) -> str | None:
     """What is wrong with the inputs of a batch; ``None`` if they are finite."""
     for tensor in tensors(batch.inputs):
@@ -125,7 +133,7 @@ def _sparse(loader: DataLoader[Any], samples: int, seed: int) -> DataLoader[Any]
     return like(loader, loader.dataset, batch_sampler=chosen, generator=None)
 
 
-def like(loader: DataLoader[Any], dataset: Dataset[Any], **changed: Any) -> DataLoader[Any]:
+def like(loader: DataLoader[Any], dataset: Any, **changed: Any) -> DataLoader[Any]:
     """A loader of another data set or in another order, with all other settings of the given one.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file, save_model
+from safetensors.torch import save_file
 from torch import nn
 
 from limbeck.errors import RunError
 from limbeck.training.history import History
 from limbeck.whole_file import whole_file, write_text
+
+_EXTRA = "student-extra.pt"
 
 
 class RunFolder:
@@ -165,11 +168,32 @@ class RunFolder:
         return ordered if kind == "tuple" else ordered[0]
 
     def save_student(self, student: nn.Module) -> Path:
-        """Write the student's weights, whole or not at all."""
-        file = self.path / "student.safetensors"
+        """Write the student's weights, whole or not at all, and beside them what it keeps that is no tensor."""
+        file, state = self.path / "student.safetensors", student.state_dict()
+        extra = {name: value for name, value in state.items() if not torch.is_tensor(value)}
+        if extra:
+            with whole_file(self.path / _EXTRA) as place:
+                torch.save(extra, place)
         with whole_file(file) as place:
-            save_model(student, str(place))
+            save_file(_each_once(state), str(place))
         return file
+
+    def restore_extra(self, student: nn.Module) -> None:
+        """Give the student what was kept beside its weights (``get_extra_state``), read without running code.
+
+        Raises:
+            RunError: if the file is damaged, or holds more than numbers, texts and containers of them.
+        """
+        file = self.path / _EXTRA
+        if not file.is_file():
+            return
+        try:
+            student.load_state_dict(torch.load(file, weights_only=True), strict=False)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise RunError(
+                f"'{file}' must hold what the student's get_extra_state gave. It cannot be read without running code, "
+                f"or is damaged: {error}. Give get_extra_state plain numbers, texts, lists and dicts."
+            ) from error
 
     @property
     def student_file(self) -> Path:
@@ -182,6 +206,15 @@ class RunFolder:
         if not file.is_file() or not self.finished:
             raise RunError(f"The run in '{self.path}' has no student yet. Finish it: resume=True (--resume).")
         return file
+
+
+def _each_once(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Every tensor of a state dict under the first of its names: tied weights are written once."""
+    known: dict[Any, str] = {}
+    for name, value in state.items():
+        if torch.is_tensor(value):
+            known.setdefault((value.data_ptr(), value.shape, value.stride()) if value.numel() else name, name)
+    return {name: state[name].detach().cpu().clone().contiguous() for name in known.values()}
 
 
 def state_bytes(module: nn.Module) -> int:

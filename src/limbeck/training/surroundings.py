@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,7 +39,7 @@ def undisturbed(*models: nn.Module) -> Iterator[None]:
                 "torch.inference_mode(), which take no gradients. Build or load the model outside of it."
             )
     modes = [(module, module.training) for model in models for module in model.modules()]
-    devices = [(model, next((each.device for each in model.parameters()), None)) for model in models]
+    devices = [(model, each.device) for model in models for each in itertools.islice(model.parameters(), 1)]
     with own_randomness(), torch.inference_mode(False), torch.enable_grad():
         try:
             yield

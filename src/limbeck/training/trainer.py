@@ -24,7 +24,7 @@ from limbeck.training.evaluation import Evaluation, evaluate
 from limbeck.training.history import History
 from limbeck.training.interrupt import Interrupted, PatientInterrupt
 from limbeck.training.length import Length
-from limbeck.training.loaders import input_fault
+from limbeck.training.loaders import batch_fault
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer, rate_factor
 from limbeck.training.private_loader import Share, accelerate_deals, begin_epoch, private
@@ -35,13 +35,15 @@ from limbeck.training.surroundings import frozen_statistics, undisturbed
 
 
 class _Run(NamedTuple):
-    """What accelerate made of distiller, optimizer and loaders, and the highest rate of each parameter group."""
+    """What every step needs: what accelerate made of the parts, and the highest rate of each parameter group."""
 
     model: torch.nn.Module
     optimizer: Optimizer
     rates: list[float]
     train: Iterable[Any]
     held: Iterable[Any] | None
+    interrupt: PatientInterrupt
+    bar: ProgressBar
 
 
 class Trainer:
@@ -116,21 +118,21 @@ class Trainer:
             Diverged: if the loss is not finite.
             DataError: if the inputs are not finite, or no batch is large enough for the losses.
         """
-        with undisturbed(), PatientInterrupt() as interrupt:
+        with undisturbed(), PatientInterrupt() as interrupt, self._bar() as bar:
             self.distiller.to(self.accelerator.device)
             state = State(self.distiller.student, ema=self.settings.ema)
-            run = self._prepared(train, validation)
+            run = self._prepared(train, validation, interrupt, bar)
             if resume:
                 if self._checkpoint is not None and self._checkpoint.exists():
                     self._checkpoint.load(state)
                 self.history.cut(state.step)
+            bar.done = state.step
             frozen = frozen_statistics(self.distiller.student)
             self.distiller.train()
             for norm in frozen:
                 norm.eval()
-            with self._bar(state) as bar:
-                while state.step < self.length.steps and not state.finished:
-                    self._pass(run, state, interrupt, bar)
+            while state.step < self.length.steps and not state.finished:
+                self._pass(run, state)
             state.adopt(self.distiller.student)
         self.accelerator.free_memory()
         return state.evaluation
@@ -140,12 +142,14 @@ class Trainer:
         if self._checkpoint is not None:
             self._checkpoint.remove()
 
-    def _prepared(self, train: Iterable[Any], validation: Iterable[Any] | None) -> _Run:
+    def _prepared(
+        self, train: Iterable[Any], validation: Iterable[Any] | None, interrupt: PatientInterrupt, bar: ProgressBar
+    ) -> _Run:
         optimizer = make_optimizer(self.distiller, self.settings, self.lr, self._make_optimizer)
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         model, optimizer = self.accelerator.prepare(self.distiller, optimizer)
         held = None if validation is None else self._dealt(validation, even=False)
-        return _Run(model, optimizer, rates, self._dealt(train, even=True), held)
+        return _Run(model, optimizer, rates, self._dealt(train, even=True), held, interrupt, bar)
 
     def _dealt(self, loader: Iterable[Any], *, even: bool) -> Iterable[Any]:
         """A loader of this process's share, with the user's own left as it is."""
@@ -156,7 +160,7 @@ class Trainer:
             return mine
         return Share(mine, accelerator.process_index, accelerator.num_processes, even=even)
 
-    def _pass(self, run: _Run, state: State, interrupt: PatientInterrupt, bar: ProgressBar) -> None:
+    def _pass(self, run: _Run, state: State) -> None:
         """One pass over the training data, or what is left of it and of the training."""
         before, whole = state.step, state.batch == 0
         for batch in self._epoch(run.train, state):
@@ -164,7 +168,7 @@ class Trainer:
             out = self._step(run, batch)
             state.batch += 1
             if self.accelerator.sync_gradients:
-                self._after_step(run, state, batch, out, interrupt, bar)
+                self._after_step(run, state, batch, out)
                 if state.step >= self.length.steps or state.finished:
                     return
         state.epoch, state.batch = state.epoch + 1, 0
@@ -175,11 +179,9 @@ class Trainer:
                 f"{self.distiller.minimum_batch} samples in a batch. Use larger batches, or other losses."
             )
 
-    def _bar(self, state: State) -> ProgressBar:
+    def _bar(self) -> ProgressBar:
         show = self.label is not None and self.accelerator.is_main_process
-        bar = ProgressBar(self.label or "", self.length.steps, show=show)
-        bar.done = state.step
-        return bar
+        return ProgressBar(self.label or "", self.length.steps, show=show)
 
     def _epoch(self, loader: Iterable[Any], state: State) -> Iterator[Batch]:
         """The batches of the pass that are still to be used, with the generators seeded for each."""
@@ -218,15 +220,7 @@ class Trainer:
             optimizer.zero_grad()
         return out
 
-    def _after_step(
-        self,
-        run: _Run,
-        state: State,
-        batch: Batch,
-        out: DistillOutput,
-        interrupt: PatientInterrupt,
-        bar: ProgressBar,
-    ) -> None:
+    def _after_step(self, run: _Run, state: State, batch: Batch, out: DistillOutput) -> None:
         state.step += 1
         self.distiller.step()
         if state.average is not None:
@@ -236,7 +230,7 @@ class Trainer:
         due = looks and not last and time.monotonic() - self._saved >= self._save_every
         loss = out.loss.item()
         broken = not math.isfinite(loss)
-        due, broken, asked = agreed(self.accelerator, due, broken, interrupt.asked)
+        due, broken, asked = agreed(self.accelerator, due, broken, run.interrupt.asked)
         if broken:
             raise self._not_finite(state, batch, out, loss)
         if looks or state.step == 1:
@@ -244,7 +238,7 @@ class Trainer:
             if looks and run.held is not None:
                 row["validation"] = self._judge(state, run.held)
             self.history.add(**row)
-        bar.advance(note="" if state.evaluation is None else f"best validation {state.evaluation.metric:.4f}")
+        run.bar.advance(note="" if state.evaluation is None else f"best validation {state.evaluation.metric:.4f}")
         if asked:
             self._interrupted(state)
         if due:
@@ -277,7 +271,7 @@ class Trainer:
 
     def _not_finite(self, state: State, batch: Batch, out: DistillOutput, loss: float) -> LimbeckError:
         """What is said of a loss that is not finite: what is wrong with the batch, or else with the rate."""
-        if (fault := input_fault(batch)) is not None:
+        if (fault := batch_fault(batch)) is not None:
             return DataError(f"The training data cannot be used at step {state.step}: {fault}")
         values = dict(zip(self.distiller.names, out.terms.tolist(), strict=True))
         bad = next((name for name, value in values.items() if not math.isfinite(value)), "the sum")
