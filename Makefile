@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 EXTRA ?= dev
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format bench-speed clean
 
 # torch comes with pip, as pip knows where a machine keeps its wheels.
 $(VENV)/demo.stamp: pyproject.toml
@@ -35,6 +35,10 @@ lint: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Writes benchmarks/speed/summary.json and docs/reference/performance.md; QUICK=1 only tries the program.
+bench-speed: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

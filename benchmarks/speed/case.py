@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from benchmarks.speed.pairs import Pair
+from benchmarks.speed.ticking import UNTIMED, Clock, ticking_loader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import limbeck
-from benchmarks.speed.pairs import Pair
-from benchmarks.speed.ticking import UNTIMED, Clock, ticking_loader
 from limbeck.distiller import Distiller
 from limbeck.planning import Plan, build, fit_targets
 

@@ -6,12 +6,10 @@ import ctypes
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterable
-from multiprocessing.pool import AsyncResult, Pool
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import torch
-
 from benchmarks.speed.case import Case
 from benchmarks.speed.catalogue import SYSTEMS
 from benchmarks.speed.pairs import pairs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class Series(nn.Module):
         self.stages = nn.Sequential(
             *(
                 nn.Sequential(nn.Conv1d(a, b, 3, stride=2 if i else 1, padding=1), nn.BatchNorm1d(b), nn.ReLU())
-                for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+                for i, (a, b) in enumerate(pairwise(sizes))
             )
         )
         self.head = nn.Linear(4 * width, CLASSES)
@@ -96,8 +97,13 @@ def _tokens(count: int) -> tuple[Tensor, Tensor]:
     return torch.randint(30522, (count, 32)), torch.randint(CLASSES, (count,))
 
 
-def pairs() -> list[Pair]:
-    """A tiny 1-D pair, ResNet-34 into ResNet-18, and a 6-layer encoder of MiniLM's size into one of 2 layers."""
+def pairs(*, quick: bool = False) -> list[Pair]:
+    """A tiny 1-D pair, ResNet-34 into ResNet-18, and a 6-layer encoder of MiniLM's size into one of 2 layers.
+
+    Args:
+        quick: with images and batches so small that only the program is tried, not its speed.
+    """
+    size, batch = (32, 4) if quick else (64, 32)
     widths = (64, 128, 256, 512)
     return [
         Pair(
@@ -106,13 +112,13 @@ def pairs() -> list[Pair]:
             channel=1, batch_size=128, projector=partial(nn.Conv1d, kernel_size=1),
         ),
         Pair(
-            "ResNet-34 to ResNet-18", resnet("resnet34"), resnet("resnet18"), _images(64),
+            "ResNet-34 to ResNet-18", resnet("resnet34"), resnet("resnet18"), _images(size),
             tuple((f"layer{i + 1}", f"layer{i + 1}", width, width) for i, width in enumerate(widths)),
-            channel=1, batch_size=32, projector=partial(nn.Conv2d, kernel_size=1),
+            channel=1, batch_size=batch, projector=partial(nn.Conv2d, kernel_size=1),
         ),
         Pair(
             "MiniLM to 2 layers", lambda: Encoder(6, 384), lambda: Encoder(2, 128), _tokens,
             tuple((f"bert.encoder.layer.{s}", f"bert.encoder.layer.{t}", 128, 384) for s, t in ((0, 2), (1, 5))),
-            channel=-1, batch_size=16, projector=nn.Linear,
+            channel=-1, batch_size=batch // 2, projector=nn.Linear,
         ),
     ]  # fmt: skip

@@ -9,10 +9,9 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-
 from benchmarks.speed.case import CLIP, FEATURE_WEIGHT, RATE
 from benchmarks.speed.systems import NotApplicable, System
+from torch import Tensor, nn
 
 
 class Torchdistill(System):
@@ -163,6 +162,7 @@ class Silverspoon(System):
             self.student, self.teacher, self.alignments, train_dataset=loader.dataset, data_collator=loader.collate_fn,
             args=settings,
         )  # fmt: skip
+        distiller.remove_callback(self.kd.SilentProgressCallback)
         distiller.train()
 
     def _batch(self, indices: list[int]) -> dict[str, Any]:

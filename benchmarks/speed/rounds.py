@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from benchmarks.speed.case import Case
 from benchmarks.speed.systems import NotApplicable, System
 

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
+from benchmarks.speed.case import CLIP, FEATURE_WEIGHT, RATE, Case, Hooks
+from benchmarks.speed.ticking import Clock, Durations
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 import limbeck
-from benchmarks.speed.case import CLIP, FEATURE_WEIGHT, RATE, Case, Hooks
-from benchmarks.speed.ticking import Clock, Durations
 from limbeck.batch import adapt_batch
 from limbeck.cache import Cache, CachedTeacher, Form, Origin, keyed_loader
 from limbeck.cache.keyed import AdaptKeyed

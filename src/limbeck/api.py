@@ -19,13 +19,13 @@ from limbeck.planning.caching import CacheSettings
 from limbeck.planning.fitting import needs_keys
 from limbeck.planning.require_models import require_models
 from limbeck.planning.stated import Layouts, Sites
+from limbeck.randomness import seed_all
 from limbeck.recipe.recipe import Recipe
 from limbeck.report.report import Report
 from limbeck.sources import load_weights
 from limbeck.sources.rebuild import builds_safely, rebuild
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
-from limbeck.training.randomness import seed_all
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.surroundings import undisturbed
 

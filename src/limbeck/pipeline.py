@@ -8,41 +8,40 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
-import yaml
 from accelerate import Accelerator
 from pydantic import ValidationError
 from rich.console import Console
 from torch import nn
 
-from limbeck.batch import with_samples
+from limbeck.cache.cached_teacher import CachedTeacher
+from limbeck.cache.filling import fill
 from limbeck.cache.keying import Keys
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.options import Options
 from limbeck.planning import Pair, Plan, build, check_plan, check_teacher, diff_plans, fit_targets
-from limbeck.planning.caching import cached_teacher, described_cache, spot_check
 from limbeck.planning.edits import mark_edits
 from limbeck.planning.fitting import needs_keys
 from limbeck.planning.require_models import require_models
 from limbeck.planning.task_loss import with_task_loss
+from limbeck.planning.teacher_source import teacher_source
+from limbeck.randomness import seed_all
 from limbeck.recipe.recipe import Recipe, explain
 from limbeck.recipe.settings import Settings
+from limbeck.recording import Recording
 from limbeck.report.report import Report
 from limbeck.report.similarities import linked_similarity
-from limbeck.resuming import resumed_plan
+from limbeck.resuming import how_to_go_on, resumed_plan
 from limbeck.search.rates import OWN_RATES, RateSearch
 from limbeck.teachers.feature_source import FeatureSource
-from limbeck.teachers.live import Teacher
 from limbeck.training.accelerating import accelerate_state_kept, make_accelerator
 from limbeck.training.evaluation import Evaluation, score
-from limbeck.training.history import History
 from limbeck.training.interrupt import Interrupted
 from limbeck.training.length import Length
 from limbeck.training.loaders import batch_count
 from limbeck.training.metrics import Metric
 from limbeck.training.processes import main_process_makes
-from limbeck.training.randomness import seed_all
 from limbeck.training.run_folder import RunFolder, state_bytes
 from limbeck.training.selection import Selection
 from limbeck.training.surroundings import frozen_choices, undisturbed
@@ -50,8 +49,6 @@ from limbeck.training.trainer import Trainer
 
 # Student, projectors and two moments of each, twice while a checkpoint takes the place of the one before.
 _CHECKPOINT_COPIES = 8
-# Kept in the run folder so that an export can be checked on real inputs.
-EXAMPLES = 4
 _TRAINING = "The student was being trained"
 
 
@@ -86,7 +83,21 @@ class Pipeline:
             with accelerate_state_kept(), undisturbed(self.teacher, self.student):
                 return self._run()
         except KeyboardInterrupt as stop:
-            raise Interrupted(self._stopped(stop)) from None
+            said = str(stop) or f"Stopped. {self._stage}."
+            again = how_to_go_on(self.options.run_dir, self.options.command, training=self._stage == _TRAINING)
+            raise Interrupted(f"{said} {again}") from None
+
+    def fill_cache(self) -> Plan:
+        """Plan, and let the teacher answer for all data; nothing is trained. The plan says what is stored."""
+        require_models(self.teacher, self.student)
+        with accelerate_state_kept(), undisturbed(self.teacher, self.student):
+            seed_all(self.settings.seed)
+            plan, pair, device = self._planned(), self.pair, self.accelerator.device
+            with self._built(plan, steps=1) as (distiller, source, notes):
+                if not isinstance(source, CachedTeacher) or pair.keyed is None:
+                    raise RecipeError(f"There is nothing to cache: no loss of {distiller.names} reads the teacher.")
+                fill(source, pair.keyed, pair.adapt, device, show=self._shows)
+                return plan.with_choices(*notes)
 
     def _run(self) -> Report:
         seed_all(self.settings.seed)
@@ -96,37 +107,20 @@ class Pipeline:
         validated = self.pair.validation is not None
         length = Length.of(plan.training, batches, processes=processes, validated=validated)
         plan = plan.with_choices(*self.pair.facts.notes, self.pair.facts.task.choice, length.choice)
-        with Teacher(self.teacher, plan.teacher_sites) as source:
-            distiller = build(
-                plan,
-                self.student,
-                total_steps=length.steps,
-                read_output=self.pair.read_output,
-                task_loss=self.options.task_loss,
-                heads=self.pair.heads,
-            )
-            try:
-                with self._remembered(source, distiller) as (teacher, notes):
-                    return self._distilled(plan.with_choices(*notes), length, distiller, teacher)
-            finally:
-                distiller.close()
+        with self._built(plan, steps=length.steps) as (distiller, source, notes):
+            return self._distilled(plan.with_choices(*notes), length, distiller, source)
 
     @contextmanager
-    def _remembered(self, live: Teacher, distiller: Distiller) -> Iterator[tuple[FeatureSource, tuple[Choice, ...]]]:
-        """The teacher as it is, or with a cache in front of it."""
-        settings, pair = self.options.cache, self.pair
-        if settings is None or pair.keyed is None or not distiller.needs_teacher:
-            yield live, ()
-            return
-        cached = cached_teacher(
-            live, distiller, pair.keyed, settings, batches=pair.batches, read_output=pair.read_output
-        )
+    def _built(self, plan: Plan, *, steps: int) -> Iterator[tuple[Distiller, FeatureSource, tuple[Choice, ...]]]:
+        """The distiller and its teacher, and what is to be said of the latter."""
+        pair, read_output = self.pair, self.pair.read_output
+        options: dict[str, Any] = {"read_output": read_output, "task_loss": self.options.task_loss, "heads": pair.heads}
+        distiller = build(plan, self.student, total_steps=steps, **options)
         try:
-            checked = spot_check(cached, pair.keyed, pair.adapt, self.accelerator.device)
-            note = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
-            yield cached, (described_cache(cached, pair.batches), note)
+            with teacher_source(pair, distiller, self.options.cache, self.accelerator.device) as (source, notes):
+                yield distiller, source, notes
         finally:
-            cached.close()
+            distiller.close()
 
     @cached_property
     def folder(self) -> RunFolder | None:
@@ -137,6 +131,11 @@ class Pipeline:
         needed = _CHECKPOINT_COPIES * state_bytes(self.student) + 10_000_000
         create = partial(RunFolder.create, options.run_dir, needed_bytes=needed, resume=options.resume)
         return main_process_makes(self.accelerator, create) or RunFolder(options.run_dir)
+
+    @cached_property
+    def record(self) -> Recording:
+        """What is written to the folder."""
+        return Recording(self.folder, writes=self.accelerator.is_main_process)
 
     @cached_property
     def _saved_plan(self) -> Plan | None:
@@ -239,15 +238,14 @@ class Pipeline:
         selection = self._selection(distiller)
         plan = plan.with_choices(selection.choice, *frozen_choices(self.student))
         before = linked_similarity(distiller, source, pair.batches)
-        self._begin(plan)
+        self.record.begin(plan, pair.batches[0], self.options.sources)
         rate, choice = self._rate(plan, length, distiller, source, selection)
         plan = plan.with_training(lr=rate).with_choices(choice)
-        self._write_plan(plan)
+        self.record.plan(plan)
         trainer = self._trainer(plan, length, distiller, source, rate, selection)
         self._stage = _TRAINING
         evaluation = trainer.fit(pair.train, pair.validation, resume=self.options.resume)
-        if self.folder is not None and self.accelerator.is_main_process:
-            self.folder.save_student(self.student)
+        self.record.student(self.student)
         self._stage = "The student is trained, its report was being written"
         report = Report(
             student=self.student,
@@ -261,17 +259,9 @@ class Pipeline:
             run_dir=None if self.folder is None else str(self.folder.path),
             metric=selection.name,
         )
-        self._finish(report)
+        self.record.finish(report)
         trainer.remove_checkpoint()
         return report
-
-    def _begin(self, plan: Plan) -> None:
-        folder = self.folder
-        if folder is None or not self.accelerator.is_main_process or (folder.path / "run.json").exists():
-            return
-        example = self.pair.batches[0]
-        folder.save_example(with_samples(example, min(EXAMPLES, example.size)).inputs)
-        folder.describe(state="running", teacher=plan.teacher, student=plan.student, **self.options.sources)
 
     def _teacher_checked(self, plan: Plan, distiller: Distiller) -> Plan:
         pair = self.pair
@@ -326,9 +316,7 @@ class Pipeline:
         rate: float | None,
         selection: Selection,
     ) -> Trainer:
-        folder, history = self.folder, History()
-        if folder is not None and self.accelerator.is_main_process:
-            history = folder.history() if self.options.resume else History(folder.path / "history.jsonl")
+        folder = self.folder
         return Trainer(
             distiller,
             source,
@@ -340,17 +328,9 @@ class Pipeline:
             optimizer=self.options.optimizer,
             accelerator=self.accelerator,
             checkpoint=None if folder is None else folder.checkpoint,
-            history=history,
+            history=self.record.history(resume=self.options.resume),
             label="Distilling" if self.options.progress else None,
         )
-
-    def _write_plan(self, plan: Plan) -> None:
-        if self.folder is not None and self.accelerator.is_main_process:
-            content = plan.recipe.model_copy(update={"training": plan.training}).model_dump(
-                mode="json", exclude_none=True
-            )
-            self.folder.write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
-            plan.save(self.folder.path / "plan.yaml")
 
     def _teacher_score(self, evaluation: Evaluation | None, metric: Metric | None) -> float | None:
         pair = self.pair
@@ -364,20 +344,3 @@ class Pipeline:
             read_output=pair.read_output,
             label="Scoring the teacher" if self._shows else None,
         )
-
-    def _stopped(self, stop: KeyboardInterrupt) -> str:
-        """What is said on Ctrl-C: where it stopped, and how to go on."""
-        said, path = str(stop) or f"Stopped. {self._stage}.", self.options.run_dir
-        if path is None and self._stage == _TRAINING:
-            return f"{said} Give run_dir= to be able to resume the next time."
-        if path is None or not (path / "run.json").exists():
-            return f"{said} Nothing was saved: start again with the same call."
-        again = self.options.command or f"limbeck.distill(..., run_dir='{path}', resume=True)"
-        return f"{said} Go on with: {again}"
-
-    def _finish(self, report: Report) -> None:
-        if self.folder is None or not self.accelerator.is_main_process:
-            return
-        self.folder.write("report.md", report.to_markdown())
-        self.folder.write("report.json", report.to_json())
-        self.folder.describe(state="finished", seconds=round(report.seconds, 2))

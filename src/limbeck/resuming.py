@@ -68,3 +68,19 @@ def _content(plan: Plan, part: str) -> Any:
     if part != "terms":
         return content
     return [{key: value for key, value in term.items() if key != "reason"} for term in content]
+
+
+def how_to_go_on(run_dir: Path | None, command: str | None, *, training: bool) -> str:
+    """What is said on Ctrl-C of how to go on.
+
+    Args:
+        run_dir: folder of the run, if it has one.
+        command: that resumes the run on the command line.
+        training: whether it was stopped while the student was being trained.
+    """
+    if run_dir is None and training:
+        return "Give run_dir= to be able to resume the next time."
+    if run_dir is None or not (run_dir / "run.json").exists():
+        return "Nothing was saved: start again with the same call."
+    again = command or f"limbeck.distill(..., run_dir='{run_dir}', resume=True)"
+    return f"Go on with: {again}"

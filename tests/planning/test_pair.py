@@ -136,7 +136,7 @@ def test_statistics_are_streamed_and_equal_those_of_all_batches():
     with limbeck.Teacher(made.teacher, plan.teacher_sites) as source:
         fit_targets(distiller, Source(source), made.batches)
         for term in distiller.terms:
-            if term.takes_statistics:
+            if term.fitted_targets:
                 rows = torch.cat(
                     [term.targets[0](source(b).features[term.link.teacher.site]).x.flatten(0, 1) for b in made.batches]
                     if len(term.targets) > 1
@@ -160,3 +160,50 @@ def test_what_comes_late_and_cannot_be_learnt_is_named_and_not_the_rate():
         distill(data=[*batches[:10], (pictures, labels.where(labels < 3, 7))], validation=loader(), steps=11)
     with pytest.raises(DataError, match="inputs must be finite"):
         distill(data=[*batches[:10], (pictures / 0, labels)], validation=loader(), steps=11)
+
+
+def test_targets_of_all_terms_are_fitted_while_the_teacher_runs_once_on_each_batch():
+    recipe = {
+        "mapping": {"kind": "AllPairs"},
+        "features": [
+            {"loss": {"kind": "MSE"}, "targets": [{"kind": "PoolVector"}, {"kind": "PCA"}, {"kind": "Standardise"}]},
+            {"loss": {"kind": "MSE"}, "targets": [{"kind": "PoolVector"}, {"kind": "Standardise"}]},
+        ],
+    }
+    made = Pair.look(*pair(), loader(128), hold=False)
+    plan = made.plan(Recipe.model_validate({"name": "two", **recipe}))
+    distiller = build(plan, made.student, total_steps=1)
+    asked = []
+    with limbeck.Teacher(made.teacher, plan.teacher_sites) as source:
+        fit_targets(distiller, lambda batch: asked.append(batch) or source(batch), made.batches)
+        # A second time for the standardisation of what the PCA leaves, though there are many terms.
+        assert len(asked) == 2 * len(made.batches)
+        for term in distiller.terms:
+            x = torch.cat([term.target(source(each).features[term.link.teacher.site]).x for each in made.batches])
+            torch.testing.assert_close(x.flatten(0, 1).mean(0), torch.zeros(x.shape[-1]), atol=1e-4, rtol=0)
+    distiller.close()
+
+
+@pytest.mark.parametrize("similarity", ["MinibatchCKA", "RidgePredictability", "MutualKNN"])
+def test_planning_runs_each_model_once_on_each_probe_batch_whatever_the_number_of_sites(similarity):
+    recipe = {
+        "mapping": {"kind": "BestMatch"},
+        "similarity": {"kind": similarity},
+        "features": [{"loss": {"kind": "MSE"}}, {"loss": {"kind": "CKA"}}],
+    }
+    made = Pair.look(*pair(), loader(512, batch_size=64), hold=False)
+    samples = {"teacher": 0, "student": 0}
+
+    def counts(side):
+        def count(_, inputs):
+            samples[side] += len(inputs[0])
+
+        return count
+
+    for side, model in (("teacher", made.teacher), ("student", made.student)):
+        model.register_forward_pre_hook(counts(side))
+    made.plan(Recipe.model_validate({"name": "measured", **recipe}))
+    probed = sum(batch.size for batch in made.batches)
+    assert samples["teacher"] >= probed
+    # The plan is tried, and its costs are measured, on a few samples more; a copy of the student counts with it.
+    assert max(samples.values()) <= 1.1 * probed

@@ -2,22 +2,29 @@ import numpy as np
 import torch
 
 from limbeck.features import Feature
-from limbeck.targets.statistics import principal_axes, spread
+from limbeck.targets.statistics import Covariance, Moments, principal_axes
+
+
+def gathered(statistics, *parts):
+    for part in parts:
+        statistics.add(Feature(part))
+    return statistics
 
 
 def test_covariance_is_that_of_numpy_over_batches_of_different_size():
     parts = [torch.randn(size, 4, 3) @ torch.randn(3, 3) + 7 for size in (2, 9, 1)]
-    found = spread([Feature(each) for each in parts], 3)
+    found = gathered(Covariance(3), *parts)
     rows = np.concatenate([each.cpu().numpy().reshape(-1, 3) for each in parts]).astype(np.float64)
     assert found.positions == 48  # 12 samples of 4
     assert np.allclose(found.mean.numpy(), rows.mean(0))
-    assert np.allclose(found.covariance.numpy(), np.cov(rows.T, bias=True))
+    assert np.allclose(found.spread.numpy(), np.cov(rows.T, bias=True))
+    assert np.allclose(gathered(Moments(3), *parts).spread.numpy(), rows.var(0))
 
 
 def test_mean_far_from_zero_costs_no_precision():
     noise = torch.randn(256, 1, 2, dtype=torch.float64)
-    far = spread([Feature(1e6 + part) for part in noise.split(32)], 2).covariance
-    assert torch.allclose(far, spread([Feature(noise)], 2).covariance, rtol=1e-4, atol=1e-6)
+    far = gathered(Covariance(2), *(1e6 + part for part in noise.split(32))).spread
+    assert torch.allclose(far, gathered(Covariance(2), noise).spread, rtol=1e-4, atol=1e-6)
 
 
 def test_axes_have_one_sign_whatever_the_decomposition_gives():

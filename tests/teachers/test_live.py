@@ -72,3 +72,76 @@ def test_a_site_that_does_not_exist_leaves_the_teacher_as_it_was():
         Teacher(model, [SITE, FeatureSpec("7", "BC", channels=8)])
     assert modes(model) == before
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def counted(model):
+    """How often each module of a sequence has run."""
+    counts = [0] * len(model)
+    for index, module in enumerate(model):
+        module.register_forward_hook(lambda *_, index=index: counts.__setitem__(index, counts[index] + 1))
+    return counts
+
+
+def test_the_tail_does_not_run_where_no_answer_is_needed():
+    model, batch = network(), Batch(torch.randn(5, 4))
+    counts = counted(model)
+    with Teacher(model, [SITE], answers=False) as teacher:
+        first, second, third = (teacher(batch) for _ in range(3))
+    assert counts == [3, 1, 1, 1]  # the first forward counts how often each site fires
+    assert first.output is not None
+    assert third.output is None
+    assert torch.equal(first.features["0"].x, second.features["0"].x)
+
+
+def test_a_site_that_fires_several_times_is_waited_for():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 4), relu, nn.Linear(4, 4), relu, nn.Linear(4, 2))
+    counts = counted(model)
+    batch = Batch(torch.randn(5, 4))
+    with Teacher(model, [FeatureSpec("1", "BC", channels=4)], answers=False) as teacher:
+        full, stopped = teacher(batch), teacher(batch)
+    assert counts[4] == 1
+    assert torch.equal(full.features["1"].x, stopped.features["1"].x)
+    assert torch.equal(full.features["1"].x.squeeze(1), model[:4](batch.inputs))  # the last call
+
+
+class Checkpointed(nn.Module):
+    """Every block is recomputed in the backward pass, as large models are trained."""
+
+    def __init__(self, reentrant):
+        super().__init__()
+        self.blocks = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4)))
+        self.reentrant = reentrant
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=self.reentrant)
+        return x
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_teacher_with_checkpointed_blocks_is_stopped_too(reentrant):
+    model = Checkpointed(reentrant)
+    counts = counted(model.blocks)
+    with Teacher(model, [FeatureSpec("blocks.1", "BC", channels=4)], answers=False) as teacher:
+        for _ in range(3):
+            teacher(Batch(torch.randn(5, 4)))
+    assert counts == [3, 3, 1, 1]
+
+
+def test_a_compiled_teacher_runs_to_its_end_and_says_so():
+    model = network()
+    compiled = torch.compile(model, backend="eager")
+    assert "compiled" in Teacher.why_not_stopped(compiled)
+    with Teacher(compiled, [SITE], answers=False) as teacher:
+        for _ in range(3):
+            assert teacher(Batch(torch.randn(5, 4))).output is not None
+
+
+def test_a_stopped_forward_leaves_nothing_behind():
+    model, batch = network(), Batch(torch.randn(5, 4))
+    with Teacher(model, [SITE], answers=False) as teacher:
+        for _ in range(3):
+            teacher(batch)
+    model.eval()
+    assert model(batch.inputs).shape == (5, 2)

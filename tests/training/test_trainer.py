@@ -21,13 +21,13 @@ from limbeck.links import FeatureSpec, Link
 from limbeck.losses import MSE, SimilarityPreserving
 from limbeck.outputs import CrossEntropy
 from limbeck.projectors import Linear
+from limbeck.randomness import own_randomness, seed_all
 from limbeck.recipe import Settings
 from limbeck.schedules import FeaturesFirst
 from limbeck.teachers import Teacher
 from limbeck.training import Diverged, History, Interrupted, Trainer
 from limbeck.training.length import Length
 from limbeck.training.metrics import accuracy
-from limbeck.training.randomness import own_randomness, seed_all
 from tests.toys import conv_net, loader, pair, trained
 
 LINK = Link(FeatureSpec("11", "BC", 12), FeatureSpec("11", "BC", 32))

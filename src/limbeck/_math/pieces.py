@@ -9,6 +9,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+ROWS_ENTRIES = 2**17
+
 
 def in_pieces(
     function: Callable[..., Float[Tensor, " M"]], *matrices: Shaped[Tensor, "M _"], entries: int
@@ -30,12 +32,12 @@ def in_pieces(
     return torch.cat([checkpoint(function, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])
 
 
-def rows_of_square(size: int, *, entries: int = 2**17) -> Iterator[slice]:
-    """Slices of the rows of a ``size`` by ``size`` matrix, each of about ``entries`` numbers and of one row at least.
+def rows_of_square(size: int) -> Iterator[slice]:
+    """Slices of the rows of a ``size`` by ``size`` matrix: of :data:`ROWS_ENTRIES` numbers each, and one row at least.
 
     Example:
-        >>> list(rows_of_square(5, entries=10))
-        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+        >>> list(rows_of_square(400))
+        [slice(0, 327, None), slice(327, 400, None)]
     """
-    step = max(1, entries // max(1, size))
+    step = max(1, ROWS_ENTRIES // max(1, size))
     return (slice(start, min(start + step, size)) for start in range(0, size, step))

@@ -15,7 +15,6 @@ from limbeck.batch import Adapt, Batch, tensors
 from limbeck.errors import DataError
 from limbeck.randomness import own_randomness, seed_all
 
-
 # A flip that is drawn half of the time goes unnoticed in one of 128 samples, and hardly ever in all that are tried.
 _TRIES = 8
 
@@ -145,7 +144,8 @@ def why_not_keyed(loader: Any) -> str | None:
         return "the data set is a stream"
     if loader.batch_sampler is None:
         return "batching is left to the data set (batch_size=None)"
-    items = [loader.dataset[0], loader.dataset[len(loader.dataset) - 1]]
+    data: Any = loader.dataset
+    items = [data[0], data[len(data) - 1]]
     if loader.collate_fn is not None and _varies(lambda: loader.collate_fn(copy.deepcopy(items))):
         return "the collate function draws random numbers (mixup?), so a batch is more than its samples"
     return None

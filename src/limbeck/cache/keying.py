@@ -29,10 +29,15 @@ class KeyedLoaders(NamedTuple):
     choice: Choice
 
     @property
+    def loaders(self) -> tuple[DataLoader[Any], ...]:
+        """Those of the loaders whose samples are known."""
+        both = (self.train, self.validation)
+        return tuple(each for each in both if isinstance(each, DataLoader) and isinstance(each.dataset, Keyed))
+
+    @property
     def data(self) -> tuple[Keyed, ...]:
         """The keyed data sets, one for each data set at the bottom."""
-        loaders = [each for each in (self.train, self.validation) if isinstance(each, DataLoader)]
-        found = {each.dataset.first: each.dataset for each in loaders if isinstance(each.dataset, Keyed)}
+        found = {each.dataset.first: each.dataset for each in self.loaders if isinstance(each.dataset, Keyed)}
         return tuple(found[first] for first in sorted(found))
 
     @property

@@ -22,7 +22,7 @@ class Captured(NamedTuple):
     """What one forward of a model gave.
 
     Attributes:
-        output: exactly what the model returned.
+        output: exactly what the model returned; ``None`` if its forward was stopped behind the last site.
         features: the canonical feature of each site that was given as a spec.
         raw: a copy of each site's tensor, as it was when the site fired.
         taps: the place in the autograd graph that each site was read at, where gradients of losses are measured:
@@ -47,6 +47,8 @@ class Capture:
         model: any module; it is read, never changed.
         sites: specs, or bare names of sites (then only ``raw`` is filled). See
             :class:`~limbeck.capture.address.Address` for the grammar of names.
+        stop: whether to end a forward as soon as every site has fired, so that the rest of the model does not run. The
+            first forward runs to its end, to count how often each site fires. A compiled model always does.
 
     Raises:
         SiteError: if the model has no such module, or a site does not fire in a forward.
@@ -59,8 +61,8 @@ class Capture:
         {'0': (3, 8), '2:input': (3, 8)}
     """
 
-    def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec | str]) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec | str], *, stop: bool = False) -> None:
+        self.model, self.stop = model, stop
         self.specs = {each.site: each for each in sites if isinstance(each, FeatureSpec)}
         self.sites = tuple(dict.fromkeys(each if isinstance(each, str) else each.site for each in sites))
         self._recorder = _Recorder()
@@ -83,7 +85,11 @@ class Capture:
         recorder = self._recorder
         recorder.active = True
         try:
-            output = call(self.model, inputs)
+            try:
+                output = call(self.model, inputs)
+                recorder.expected = dict(recorder.calls) if self.stop and self.sites else None
+            except _Enough:
+                output = None
             copies, taps = dict(recorder.copies), dict(recorder.taps)
         finally:
             recorder.stop()
@@ -111,14 +117,19 @@ class Capture:
         self.close()
 
 
+class _Enough(Exception):
+    """Every site has fired as often as it does."""
+
+
 class _Recorder:
-    """What the taps of one Capture share: whether they act, and what they saw in this forward."""
+    """What the taps of one Capture share: whether they act, what they saw in this forward, and when that is all."""
 
     def __init__(self) -> None:
         self.active = False
         self.copies: dict[str, Tensor] = {}
         self.taps: dict[str, GradientEdge] = {}
         self.calls: dict[int, int] = {}
+        self.expected: dict[int, int] | None = None
 
     def stop(self) -> None:
         self.active = False
@@ -164,3 +175,5 @@ class _Tap:
         for site, address in self.sites.items():
             if address.call in {None, count} and address.item < len(found):
                 self.recorder.see(site, found[address.item])
+        if self.recorder.calls == self.recorder.expected and not torch.compiler.is_compiling():
+            raise _Enough

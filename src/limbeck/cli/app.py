@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from limbeck import __version__
+from limbeck.cli.cache import cache
 from limbeck.cli.demo import demo
 from limbeck.cli.distill import distill
 from limbeck.cli.export import export
@@ -71,6 +72,9 @@ def _stoppable(command: Callable[..., None]) -> Callable[..., None]:
 
 for each in (inspect, plan, distill, export, recipes, methods, demo):
     app.command()(_stoppable(each))
+for command in cache.registered_commands:
+    command.callback = command.callback and _stoppable(command.callback)
+app.add_typer(cache, name="cache")
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from limbeck.cli.words import (
     BatchSize,
+    CacheEncoding,
+    CacheViews,
     DataOption,
     DataOptions,
     Imports,
@@ -43,6 +45,10 @@ MetricOption = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps ...; chosen if not given.")]
 Precision = Annotated[str | None, typer.Option(help="no, bf16 or fp16; chosen by the device if not given.")]
+CacheOption = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Keep the teacher's features here: it runs once a view of a sample."),
+]
 RunDir = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NUMBER if not given.")]
 Resume = Annotated[bool | None, typer.Option("--resume", help="Go on with the unfinished run in --run-dir.")]
 Search = Annotated[
@@ -62,6 +68,7 @@ def distill(
     student_option: ModelOptions = None, data_option: DataOptions = None, batch_size: BatchSize = None,
     modules: Imports = None, metric: MetricOption = None, seed: Seed = None, device: Device = None,
     precision: Precision = None, search: Search = None, check_teacher: CheckTeacher = None,
+    cache: CacheOption = None, cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
 ) -> None:  # fmt: skip
     """Distil a teacher into a student; everything that is not said is chosen and reported.
 
@@ -79,7 +86,7 @@ def distill(
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
         "metric": metric, "seed": seed, "device": device, "precision": precision, "search": search,
-        "check_teacher": check_teacher,
+        "check_teacher": check_teacher, "cache": cache, "cache_encoding": cache_encoding, "cache_views": cache_views,
     }  # fmt: skip
     _run(Job.read(file, flags))
 
@@ -97,6 +104,7 @@ def _run(job: Job) -> None:
         settings=job.settings,
         metric=job.metric,
         budget=3.0 if job.search else None,
+        cache=job.cache_settings,
         device=job.device,
         run_dir=run_dir,
         resume=job.resume,

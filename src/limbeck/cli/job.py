@@ -18,6 +18,7 @@ from limbeck.recipe.settings import LENGTHS, Settings
 if TYPE_CHECKING:
     from torch import nn
 
+    from limbeck.planning.caching import CacheSettings
     from limbeck.sources import Data
 
 _NAMES = (
@@ -66,6 +67,9 @@ class Job(BaseModel):
     precision: str | None = None
     metric: str = "auto"
     device: str | None = None
+    cache: str | None = None
+    cache_encoding: str = "float16"
+    cache_views: int | None = Field(default=None, gt=0)
     run_dir: Path | None = None
     resume: bool = False
     search: bool = True
@@ -106,6 +110,13 @@ class Job(BaseModel):
     def settings(self) -> dict[str, Any]:
         """What was said of the training, ``None`` for what was not."""
         return {key: getattr(self, key) for key in _SETTINGS}
+
+    @property
+    def cache_settings(self) -> CacheSettings | None:
+        """Where and how the teacher is cached, if it is."""
+        from limbeck.planning.caching import CacheSettings
+
+        return None if self.cache is None else CacheSettings(self.cache, self.cache_encoding, self.cache_views)
 
     @property
     def planned_recipe(self) -> Recipe:

@@ -41,9 +41,11 @@ def plan(
 
     Example: limbeck plan --teacher timm:resnet50 --student timm:vit_tiny_patch16_224 --data my_data.py:loader
     """
+    from limbeck.cache.keying import Keys
     from limbeck.cli.job import Job, parse_options
     from limbeck.planning import Pair
-    from limbeck.training.randomness import seed_all
+    from limbeck.planning.fitting import needs_keys
+    from limbeck.randomness import seed_all
 
     if out is not None and out.exists() and not overwrite:
         raise RunError(f"'{out}' is there already, perhaps edited. Give --overwrite, or another name to --out.")
@@ -57,8 +59,10 @@ def plan(
     loaded = job.load_data()
     models = job.load_models(loaded)
     seed_all(job.seed or 0)
-    pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, seed=job.seed or 0)
-    made = pair.plan(job.planned_recipe, names=(job.student, job.teacher))
+    planned, number = job.planned_recipe, job.seed or 0
+    keys = Keys() if needs_keys(term.loss for term in planned.features) else None
+    pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
+    made = pair.plan(planned, names=(job.student, job.teacher))
     Console(width=None if Console().is_terminal else 160).print(made)
     if out is not None:
         made.save(out)

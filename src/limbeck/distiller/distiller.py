@@ -228,11 +228,15 @@ class Distiller(nn.Module):
         if len(self.outputs):
             context = context._replace(
                 student_output=self.read_output(captured.output),
-                teacher_output=None if teacher is None else logits_of(teacher.output, self.read_output),
+                teacher_output=self._answers(teacher),
                 student_loss=getattr(captured.output, "loss", None),
             )
             losses += [each(context) for each in self.outputs]
         return [loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses]
+
+    def _answers(self, teacher: Captured | None) -> Any:
+        """The teacher's logits, if a loss reads them: a teacher that is stopped early has none."""
+        return logits_of(teacher.output, self.read_output) if teacher is not None and self.needs_answers else None
 
     def _strengths(self, losses: Float[Tensor, " L"]) -> Float[Tensor, " L"] | None:
         if self.schedule is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,7 @@ from limbeck.features import Feature, Features
 from limbeck.links import Link
 from limbeck.losses.family import FeatureLoss, InformedLoss
 from limbeck.projectors.family import Projector
-from limbeck.targets.family import Target
+from limbeck.targets.family import FittedTarget, Target
 
 
 class Term(nn.Module):
@@ -93,11 +93,10 @@ class Term(nn.Module):
         return feature
 
     @property
-    def takes_statistics(self) -> bool:
-        """Whether a target has to be fitted."""
-        return any(type(each).fit is not Target.fit for each in self.targets if isinstance(each, Target))
+    def fitted_targets(self) -> list[tuple[int, FittedTarget]]:
+        """The targets that take statistics, each with its place among all of them."""
+        return [(index, each) for index, each in enumerate(self.targets) if isinstance(each, FittedTarget)]
 
-    @torch.no_grad()
     def fit(self, features: Iterable[Feature]) -> None:
         """Take the statistics that the targets need from the teacher's features on a few batches.
 
@@ -107,20 +106,23 @@ class Term(nn.Module):
         Raises:
             DataError: if a value is not finite.
         """
-        for index, each in enumerate(self.targets):
-            if isinstance(each, Target) and type(each).fit is not Target.fit:
-                each.fit(self._before(index, features))
+        for index, each in self.fitted_targets:
+            each.fit(self.before(index, feature) for feature in features)
 
-    def _before(self, index: int, features: Iterable[Feature]) -> Iterator[Feature]:
-        """The teacher's features as they reach the target of that index."""
-        for feature in features:
-            feature = feature.full_precision()
-            if not torch.isfinite(feature.x).all():
-                bad = int((~torch.isfinite(feature.x)).sum())
-                raise DataError(
-                    f"The teacher's features must be finite. Found {bad} values at '{self.link.teacher.site}' that are "
-                    "NaN or infinite. Check the teacher's weights and the inputs, or leave the site out of the plan."
-                )
-            for each in self.targets[:index]:
-                feature = each(feature)
-            yield feature
+    @torch.no_grad()
+    def before(self, index: int, feature: Feature) -> Feature:
+        """A feature of the teacher as it reaches the target of that index.
+
+        Raises:
+            DataError: if a value is not finite.
+        """
+        feature = feature.full_precision()
+        if not torch.isfinite(feature.x).all():
+            bad = int((~torch.isfinite(feature.x)).sum())
+            raise DataError(
+                f"The teacher's features must be finite. Found {bad} values at '{self.link.teacher.site}' that are "
+                "NaN or infinite. Check the teacher's weights and the inputs, or leave the site out of the plan."
+            )
+        for each in self.targets[:index]:
+            feature = each(feature)
+        return feature

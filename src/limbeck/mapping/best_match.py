@@ -73,7 +73,7 @@ def _checked(scores: Scores | None, student: int, teacher: int) -> list[list[flo
     if scores.shape != (student, teacher) or not torch.isfinite(scores).all():
         raise RecipeError(
             f"BestMatch needs finite scores of shape ({student}, {teacher}): student sites by teacher sites. Found "
-            f"{tuple(scores.shape)}, {int((~torch.isfinite(scores)).sum())} of them not finite. Measure them with limbeck.similarity.MinibatchCKA on "
-            "all sites of both models, and check the weights of both."
+            f"{tuple(scores.shape)}, {int((~torch.isfinite(scores)).sum())} of them not finite. Measure them with "
+            "limbeck.similarity.MinibatchCKA on all sites of both models, and check the weights of both."
         )
     return scores.tolist()

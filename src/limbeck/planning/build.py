@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 import limbeck.balancers
@@ -18,7 +18,6 @@ from limbeck.distiller.distiller import Distiller
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import PlanMismatch, RecipeError
-from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link
 from limbeck.outputs.family import OutputLoss
 from limbeck.planning import fitting
@@ -111,12 +110,14 @@ def link_of(plan: Plan, term: TermPlan) -> Link:
     return Link(_spec(plan, "student", term.student), _spec(plan, "teacher", term.teacher))
 
 
+@torch.no_grad()
 def fit_targets(
     distiller: Distiller, source: FeatureSource | None, batches: Sequence[Batch], *, show: bool = False
 ) -> None:
     """Let every target take its statistics from the teacher's features on a few batches.
 
-    The teacher runs on the batches anew for every term, so that no more than one batch of features is held.
+    The teacher runs once on each batch for all terms together, and once more where a target builds on the statistics of
+    one before it. No more than one batch of features is held.
 
     Args:
         distiller: whose targets to fit.
@@ -127,25 +128,21 @@ def fit_targets(
     Raises:
         DataError: if a feature is not finite.
     """
-    terms = [term for term in distiller.every_term if term.takes_statistics]
-    if source is None or not terms:
+    chains = [[(term, *each) for each in term.fitted_targets] for term in distiller.every_term]
+    passes = max((len(chain) for chain in chains), default=0)
+    if source is None or not passes:
         return
-    with ProgressBar("Reading the teacher", len(terms), show=show) as bar:
-        for term in terms:
-            term.fit(_Site(source, batches, term.link.teacher.site))
-            bar.advance()
-
-
-@dataclass(frozen=True)
-class _Site:
-    """What a teacher gives at one site, batch by batch and as often as it is asked."""
-
-    source: FeatureSource
-    batches: Sequence[Batch]
-    site: str
-
-    def __iter__(self) -> Iterator[Feature]:
-        return (self.source(batch).features[self.site] for batch in self.batches)
+    with ProgressBar("Reading the teacher", passes * len(batches), show=show) as bar:
+        for number in range(passes):
+            fitting_now = [chain[number] for chain in chains if number < len(chain)]
+            gathered = [target.statistics() for _, _, target in fitting_now]
+            for batch in batches:
+                features = source(batch).features
+                for (term, index, _), statistics in zip(fitting_now, gathered, strict=True):
+                    statistics.add(term.before(index, features[term.link.teacher.site]))
+                bar.advance()
+            for (_, _, target), statistics in zip(fitting_now, gathered, strict=True):
+                target.settle(statistics)
 
 
 def _spec(plan: Plan, side: Any, site: str) -> FeatureSpec:

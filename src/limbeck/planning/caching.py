@@ -92,7 +92,7 @@ def cached_teacher(
         seed=loaders.data[0].seed,
         encoding=settings.encoding,
     )
-    answer = logits_of(live(batches[0]).output, read_output)
+    answer = logits_of(live(batches[0]).output, read_output) if distiller.needs_answers else None
     cached = CachedTeacher(
         live,
         Cache(settings.place, origin),

@@ -59,18 +59,19 @@ class MutualKNN(Similarity):
     def compute(self) -> Float[Tensor, "S T"]:
         """What part of their neighbours each student site and each teacher site share."""
         student, teacher = self._kept.rows(fewest=2 * self.neighbours + 1, purpose=f"{self.neighbours} neighbours")
+        constant = [torch.stack([(x == x[:1]).all() for x in side]) for side in (student, teacher)]
         sides = [[F.normalize(each.double(), dim=1) for each in side] for side in (student, teacher)]
         samples = len(student[0])
-        shared = torch.zeros(len(student), len(teacher))
+        shared = torch.zeros(len(student), len(teacher), dtype=torch.float32, device="cpu")
         for rows in rows_of_square(samples):
             mine, theirs = (torch.stack([self._neighbours(each, rows) for each in side]) for side in sides)
             shared += mine @ theirs.T
-        varying = [torch.tensor([not torch.equal(x, x[:1].expand_as(x)) for x in side]) for side in (student, teacher)]
-        return shared / (samples * self.neighbours) * torch.outer(*varying)
+        alike_to_nothing = constant[0].unsqueeze(1) | constant[1]
+        return (shared / (samples * self.neighbours)).masked_fill(alike_to_nothing, 0.0)
 
     def _neighbours(self, unit: Float[Tensor, "M C"], rows: slice) -> Float[Tensor, " R"]:
         """For each of these rows and each sample whether it is one of the nearest, row by row."""
         cosine = unit[rows] @ unit.T
         cosine.diagonal(rows.start).fill_(-torch.inf)
         nearest = cosine.topk(self.neighbours, dim=1).indices
-        return torch.zeros(cosine.shape).scatter_(1, nearest, 1.0).flatten()
+        return cosine.new_zeros(cosine.shape, dtype=torch.float32).scatter_(1, nearest, 1.0).flatten()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +13,9 @@ from limbeck.errors import RecipeError
 from limbeck.features import Features
 from limbeck.similarity.family import Similarity
 from limbeck.similarity.pooled_features import PooledFeatures
+
+# How many numbers of the students' matrices are held at a time.
+_NUMBERS = 2**25
 
 
 class RidgePredictability(Similarity):
@@ -27,7 +33,8 @@ class RidgePredictability(Similarity):
 
     Differs from the paper: held out, so that wide students do not look good for their width.
 
-    Pooled features of all samples are kept on the CPU in float32 until the end.
+    Pooled features of all samples are kept on the CPU in float32 until the end. A site costs one system of equations
+    for each fold; a pair of sites, where there are many, the inner product of two matrices of samples by samples.
 
     Shapes: features ``[B, N, C]``; the result ``[S, T]``.
 
@@ -64,36 +71,56 @@ class RidgePredictability(Similarity):
     def compute(self) -> Float[Tensor, "S T"]:
         """How much of every teacher site each student site predicts."""
         student, teacher = self._kept.rows(fewest=2 * self.folds, purpose=f"{self.folds} folds")
-        widths = [each.shape[1] for each in teacher]
-        y = torch.cat(teacher, 1).double()
-        fold = torch.arange(len(y), device="cpu") % self.folds
-        return torch.stack([self._predicted(x.double(), y, fold, widths) for x in student]).float()
+        truth = [_about_mean(each) for each in teacher]
+        missed = _squares((self._left_over(_about_mean(each)) for each in student), truth)
+        whole = _squares([self._left_over(truth[0][:, :0])], truth)
+        return torch.where(whole > 0, 1 - missed / torch.where(whole > 0, whole, 1.0), 0.0).float()
 
-    def _predicted(
-        self, x: Float[Tensor, "M C"], y: Float[Tensor, "M D"], fold: Tensor, widths: list[int]
-    ) -> Float[Tensor, " T"]:
-        missed, whole = torch.zeros_like(y[0]), torch.zeros_like(y[0])
+    def _left_over(self, x: Float[Tensor, "M C"]) -> Float[Tensor, "M M"]:
+        """What turns the truth at all samples into what is not predicted of it at each, by a map of the other folds."""
+        samples = len(x)
+        fold = torch.arange(samples, device=x.device) % self.folds
+        left = torch.eye(samples, dtype=x.dtype, device=x.device)
         for part in range(self.folds):
-            seen, held = fold != part, fold == part
-            centre_x, centre_y = x[seen].mean(0), y[seen].mean(0)
-            fitted = x[seen] - centre_x
-            scale = fitted.square().mean().sqrt().clamp_min(1e-30)
-            weight = _ridge(fitted / scale, y[seen] - centre_y, self.ridge)
-            truth = y[held] - centre_y
-            missed += (truth - (x[held] - centre_x) / scale @ weight).square().sum(0)
-            whole += truth.square().sum(0)
-        shares = [
-            1 - lost.sum() / total.sum() if total.sum() > 0 else total.new_zeros(())
-            for lost, total in zip(missed.split(widths), whole.split(widths), strict=True)
-        ]
-        return torch.stack(shares)
+            seen, held = (fold != part).nonzero(), (fold == part).nonzero().flatten()
+            centre = x[seen.flatten()].mean(0)
+            fitted, asked = x[seen.flatten()] - centre, x[held] - centre
+            scale = fitted.square().mean().sqrt().clamp_min(1e-30) if fitted.numel() else 1.0
+            # The mean of the others is taken off; the ridge's own weights sum to zero, as the fitted x are centred.
+            left[held, seen] = -(_ridge(fitted / scale, asked / scale, self.ridge) + 1 / len(seen)).T
+        return left
 
 
-def _ridge(x: Float[Tensor, "M C"], y: Float[Tensor, "M D"], ridge: float) -> Float[Tensor, "C D"]:
-    samples, channels = x.shape
+def _about_mean(x: Tensor) -> Float[Tensor, "M C"]:
+    """In float64; exactly zero where a site is constant."""
+    constant = (x == x[:1]).all()
+    return torch.zeros_like(x, dtype=torch.float64) if constant else x.double() - x.double().mean(0)
+
+
+def _ridge(fitted: Float[Tensor, "M C"], asked: Float[Tensor, "H C"], ridge: float) -> Float[Tensor, "H M"]:
+    """How much each fitted sample counts in what is predicted for each that is asked."""
+    samples, channels = fitted.shape
     if channels <= samples:
-        identity = torch.eye(channels, dtype=x.dtype, device=x.device)
-        return torch.linalg.solve(x.T @ x + ridge * samples * identity, x.T @ y)
-    # The same map from a system of the size of the samples, where there are fewer of those than channels.
-    identity = torch.eye(samples, dtype=x.dtype, device=x.device)
-    return x.T @ torch.linalg.solve(x @ x.T + ridge * samples * identity, y)
+        identity = torch.eye(channels, dtype=fitted.dtype, device=fitted.device)
+        return torch.linalg.solve(fitted.T @ fitted + ridge * samples * identity, asked.T).T @ fitted.T
+    # The same from a system of the size of the samples, where there are fewer of those than channels.
+    identity = torch.eye(samples, dtype=fitted.dtype, device=fitted.device)
+    return torch.linalg.solve(fitted @ fitted.T + ridge * samples * identity, fitted @ asked.T).T
+
+
+def _squares(maps: Iterable[Float[Tensor, "M M"]], sites: list[Float[Tensor, "M _"]]) -> Float[Tensor, "S T"]:
+    """The squared length of every site's features behind every map."""
+    widths, samples = [each.shape[1] for each in sites], len(sites[0])
+    if sum(widths) <= samples:
+        every = torch.cat(sites, 1)
+        return torch.stack([_sums((each @ every).square().sum(0), widths) for each in maps])
+    # With many sites the features are not mapped for every pair: both sides are one matrix of samples by samples.
+    rows, left = [], iter(maps)
+    while group := [(each.T @ each).flatten() for each in islice(left, max(1, _NUMBERS // samples**2))]:
+        some = torch.stack(group)
+        rows.append(torch.stack([some @ (each @ each.T).flatten() for each in sites], 1))
+    return torch.cat(rows)
+
+
+def _sums(values: Float[Tensor, " W"], widths: list[int]) -> Float[Tensor, " T"]:
+    return torch.stack([each.sum() for each in values.split(widths)])

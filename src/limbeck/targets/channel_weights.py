@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from limbeck.errors import ShapeMismatch, TeacherError
 from limbeck.features import Feature
 from limbeck.links import Link
 from limbeck.targets.family import FittedTarget
-from limbeck.targets.statistics import require_spread, spread
+from limbeck.targets.statistics import Moments, require_spread
 
 _NO_HEADS = Heads()
 
@@ -82,19 +81,22 @@ class ChannelWeights(FittedTarget):
         target.effect.copy_(torch.linalg.vector_norm(head.weight.detach().float(), dim=0))
         return target
 
-    @torch.no_grad()
-    def fit(self, features: Iterable[Feature], /) -> None:
-        """Take mean and deviation of every channel over all samples and valid positions, in float64."""
-        effect = self.effect.cpu().double()
-        if not effect.any():
+    def statistics(self) -> Moments:
+        """Mean and variance of every channel over all samples and valid positions, in float64."""
+        if not self.effect.any():
             raise TeacherError(
                 "ChannelWeights needs the weights of the teacher's last linear layer. Found none, or all zero. Use a "
                 "teacher that ends in a linear layer, or the target Standardise."
             )
-        count, mean, covariance = spread(features, self.channels)
-        variance = effect.square() * covariance.diagonal()
-        require_spread("ChannelWeights", count, mean, variance)
-        self.mean.copy_(mean)
+        return Moments(self.channels)
+
+    @torch.no_grad()
+    def settle(self, statistics: Moments, /) -> None:
+        """Freeze mean and deviation."""
+        effect = self.effect.cpu().double()
+        variance = effect.square() * statistics.spread
+        require_spread("ChannelWeights", statistics.positions, statistics.mean, variance)
+        self.mean.copy_(statistics.mean)
         self.factor.copy_(effect / variance.mean().sqrt())
         self.now_fitted()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +32,6 @@ class Target(nn.Module, ABC):
     def for_link(cls, link: Link, /) -> Target:
         """Build one with the sizes of a link. Subclasses add their options as keyword-only arguments."""
 
-    def fit(self, features: Iterable[Feature], /) -> None:
-        """Take statistics from the teacher's features on a few batches."""
-
     @abstractmethod
     def forward(self, teacher: Feature, /) -> Feature:
         """What the student must predict."""
@@ -48,10 +45,21 @@ class Target(nn.Module, ABC):
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
+@runtime_checkable
+class Statistics(Protocol):
+    """What a target must know of the teacher's features, gathered batch by batch."""
+
+    def add(self, feature: Feature, /) -> None:
+        """Take in one batch."""
+        ...
+
+
 class FittedTarget(Target):
     """A target that cannot be used before it is fitted.
 
-    A subclass ends its :meth:`fit` with :meth:`now_fitted`, and begins its forward with :meth:`require_fitted`.
+    A subclass says what it gathers in :meth:`statistics`, and takes its buffers from that in :meth:`settle`, which ends
+    with :meth:`now_fitted`; its forward begins with :meth:`require_fitted`. Gathering is apart from settling so that
+    many targets can be fitted while a teacher runs once.
     """
 
     fitted: Tensor
@@ -60,6 +68,22 @@ class FittedTarget(Target):
         super().__init__()
         self.register_buffer("fitted", torch.tensor(False))
         self._ready = False
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """What is to be gathered of the teacher's features, nothing of it seen yet."""
+
+    @abstractmethod
+    def settle(self, statistics: Any, /) -> None:
+        """Freeze what was gathered by :meth:`statistics`."""
+
+    @torch.no_grad()
+    def fit(self, features: Iterable[Feature], /) -> None:
+        """Gather over the teacher's features on a few batches, one held at a time, and settle."""
+        gathered = self.statistics()
+        for feature in features:
+            gathered.add(feature)
+        self.settle(gathered)
 
     def now_fitted(self) -> None:
         """Remember, in the state dict too, that the statistics are there."""

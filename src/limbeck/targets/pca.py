@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -14,7 +13,7 @@ from limbeck.errors import RecipeError
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link
 from limbeck.targets.family import FittedTarget
-from limbeck.targets.statistics import principal_axes, require_spread, spread
+from limbeck.targets.statistics import Covariance, principal_axes, require_spread
 
 
 class PCA(FittedTarget):
@@ -75,11 +74,15 @@ class PCA(FittedTarget):
         channels = link.teacher.channels
         return cls(channels, components=min(link.student.channels, channels) if components is None else components)
 
+    def statistics(self) -> Covariance:
+        """Mean and covariance over all samples and valid positions, in float64."""
+        return Covariance(self.channels)
+
     @torch.no_grad()
-    def fit(self, features: Iterable[Feature], /) -> None:
-        """Take mean and principal axes over all samples and valid positions, in float64."""
-        count, mean, covariance = spread(features, self.channels)
-        require_spread("PCA", count, mean, covariance.diagonal())
+    def settle(self, statistics: Covariance, /) -> None:
+        """Freeze mean and principal axes."""
+        mean, covariance = statistics.mean, statistics.spread
+        require_spread("PCA", statistics.positions, mean, covariance.diagonal())
         variances, axes = principal_axes(covariance)
         self.mean.copy_(mean)
         self.axes.copy_(axes[: self.components])

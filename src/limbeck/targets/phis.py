@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from limbeck._math.layers import linear
 from limbeck.features import Feature
 from limbeck.links import Link
 from limbeck.targets.family import FittedTarget
-from limbeck.targets.statistics import principal_axes, require_spread, spread
+from limbeck.targets.statistics import Covariance, principal_axes, require_spread
 
 
 class PHIS(FittedTarget):
@@ -67,11 +66,15 @@ class PHIS(FittedTarget):
         """Build one with the sizes of a link."""
         return cls(link.teacher.channels)
 
+    def statistics(self) -> Covariance:
+        """Mean and covariance over all samples and valid positions, in float64."""
+        return Covariance(self.channels)
+
     @torch.no_grad()
-    def fit(self, features: Iterable[Feature], /) -> None:
-        """Take mean and principal axes over all samples and valid positions, in float64."""
-        count, mean, covariance = spread(features, self.channels)
-        require_spread("PHIS", count, mean, covariance.diagonal())
+    def settle(self, statistics: Covariance, /) -> None:
+        """Freeze mean and principal axes."""
+        mean, covariance = statistics.mean, statistics.spread
+        require_spread("PHIS", statistics.positions, mean, covariance.diagonal())
         variances, axes = principal_axes(covariance)
         self.mean.copy_(mean)
         self.rotation.copy_(equal_diagonal(variances) @ axes)

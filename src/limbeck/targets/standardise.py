@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from limbeck.features import Feature
 from limbeck.links import Link
 from limbeck.targets.family import FittedTarget
-from limbeck.targets.statistics import require_spread, valid_rows
+from limbeck.targets.statistics import Moments, require_spread
 
 
 class Standardise(FittedTarget):
@@ -64,24 +63,17 @@ class Standardise(FittedTarget):
         """Build one with the sizes of a link."""
         return cls(link.teacher.channels, eps=eps)
 
+    def statistics(self) -> Moments:
+        """Mean and variance of every channel over all samples and valid positions, in float64."""
+        return Moments(self.channels)
+
     @torch.no_grad()
-    def fit(self, features: Iterable[Feature], /) -> None:
-        """Take mean and deviation of every channel over all samples and valid positions, in float64."""
-        count, mean = 0, torch.zeros(self.channels, dtype=torch.float64, device="cpu")
-        spread = torch.zeros_like(mean)
-        for feature in features:
-            rows = valid_rows(feature)
-            if len(rows) == 0:
-                continue
-            # Merging the deviations of two parts (Chan et al. 1983) stays exact where a mean is far from zero.
-            own, total = rows.mean(0), count + len(rows)
-            spread += (rows - own).square().sum(0) + (own - mean).square() * (count * len(rows) / total)
-            mean += (own - mean) * (len(rows) / total)
-            count = total
-        variance = spread / max(count, 1)
-        require_spread("Standardise", count, mean, variance)
+    def settle(self, statistics: Moments, /) -> None:
+        """Freeze mean and deviation."""
+        variance = statistics.spread
+        require_spread("Standardise", statistics.positions, statistics.mean, variance)
         deviation, typical = variance.sqrt(), variance.mean().sqrt()
-        self.mean.copy_(mean)
+        self.mean.copy_(statistics.mean)
         self.deviation.copy_(deviation.clamp_min(self.eps * typical))
         self.now_fitted()
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,41 +10,63 @@ from limbeck.errors import TeacherError
 from limbeck.features import Feature
 
 
-class Spread(NamedTuple):
-    """Over all samples and valid positions, in float64 on the CPU.
+class Moments:
+    """How many positions there are, and mean and variance of every channel over them; in float64 on the CPU.
+
+    Args:
+        channels: how many.
 
     Attributes:
-        positions: how many.
+        positions: how many valid ones were seen.
         mean: of every channel.
-        covariance: of every channel with every other.
-    """
-
-    positions: int
-    mean: Float[Tensor, " C"]
-    covariance: Float[Tensor, "C C"]
-
-
-def spread(features: Iterable[Feature], channels: int) -> Spread:
-    """Mean and covariance of all channels; one batch is held at a time.
 
     Example:
-        >>> found = spread([Feature(torch.tensor([[[1.0]]])), Feature(torch.tensor([[[3.0]]]))], 1)
-        >>> found.mean.item(), found.covariance.item()
+        >>> found = Moments(1)
+        >>> for value in (1.0, 3.0):
+        ...     found.add(Feature(torch.tensor([[[value]]])))
+        >>> found.mean.item(), found.spread.item()
         (2.0, 1.0)
     """
-    count, mean = 0, torch.zeros(channels, dtype=torch.float64, device="cpu")
-    scatter = torch.zeros(channels, channels, dtype=torch.float64, device="cpu")
-    for feature in features:
+
+    def __init__(self, channels: int) -> None:
+        self.positions = 0
+        self.mean = torch.zeros(channels, dtype=torch.float64, device="cpu")
+        self._scatter = self._products(self.mean.unsqueeze(0))
+
+    def add(self, feature: Feature, /) -> None:
+        """Take in one batch."""
         rows = valid_rows(feature)
         if len(rows) == 0:
-            continue
+            return
         # Merging the deviations of two parts (Chan et al. 1983) stays exact where a mean is far from zero.
-        own, total = rows.mean(0), count + len(rows)
-        apart = own - mean
-        scatter += (rows - own).T @ (rows - own) + torch.outer(apart, apart) * (count * len(rows) / total)
-        mean += apart * (len(rows) / total)
-        count = total
-    return Spread(count, mean, scatter / max(count, 1))
+        own, total = rows.mean(0), self.positions + len(rows)
+        apart = own - self.mean
+        self._scatter += self._products(rows - own)
+        self._scatter += self._products(apart.unsqueeze(0)) * (self.positions * len(rows) / total)
+        self.mean += apart * (len(rows) / total)
+        self.positions = total
+
+    @property
+    def spread(self) -> Float[Tensor, "*_"]:
+        """The variance of every channel."""
+        return self._scatter / max(self.positions, 1)
+
+    def _products(self, rows: Float[Tensor, "M C"]) -> Float[Tensor, "*_"]:
+        return rows.square().sum(0)
+
+
+class Covariance(Moments):
+    """As :class:`Moments`, with the covariance of every channel with every other.
+
+    Example:
+        >>> found = Covariance(2)
+        >>> found.add(Feature(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]])))
+        >>> found.spread.tolist()
+        [[1.0, 0.0], [0.0, 0.0]]
+    """
+
+    def _products(self, rows: Float[Tensor, "M C"]) -> Float[Tensor, "*_"]:
+        return rows.T @ rows
 
 
 def require_spread(name: str, count: int, mean: Float[Tensor, " C"], variance: Float[Tensor, " C"]) -> None:

@@ -21,6 +21,8 @@ class Teacher:
     Args:
         model: the teacher.
         sites: what to read; see :class:`~limbeck.capture.Capture`.
+        answers: whether its output is needed. If not, a forward ends behind the deepest site and the output is
+            ``None``; :meth:`why_not_stopped` names the models that run to their end all the same.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -30,10 +32,11 @@ class Teacher:
         >>> teacher.close()
     """
 
-    def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec] = ()) -> None:
+    def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec] = (), *, answers: bool = True) -> None:
         self.model = model
+        self.stops = not answers and bool(sites) and self.why_not_stopped(model) is None
         self._modes = {module: module.training for module in model.modules()}
-        self._capture = Capture(model, sites)
+        self._capture = Capture(model, sites, stop=self.stops)
 
     def __call__(self, batch: Batch) -> Captured:
         """Run the teacher on a batch."""
@@ -42,6 +45,16 @@ class Teacher:
         # no_grad, not inference_mode: losses that save the teacher's tensor for backward refuse inference tensors.
         with torch.no_grad():
             return self._capture(batch.inputs, batch.mask)
+
+    @staticmethod
+    def why_not_stopped(model: nn.Module) -> str | None:
+        """Why a forward of the model cannot be stopped early; ``None`` if it can."""
+        names = {each.__name__ for module in model.modules() for each in type(module).__mro__}
+        if "OptimizedModule" in names:
+            return "it is compiled: one graph runs as a whole"
+        if names & {"FSDPModule", "FullyShardedDataParallel"}:
+            return "it is sharded: a forward that is left half-way leaves its weights gathered"
+        return None
 
     def close(self) -> None:
         """Take the hooks off and give every module its mode back."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, SequentialSampler
 
-from limbeck.training.randomness import own_randomness, seed_all
+from limbeck.randomness import own_randomness, seed_all
 
 _ORDER = 0xD0
 

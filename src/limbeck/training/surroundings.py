@@ -11,7 +11,7 @@ from torch import nn
 
 from limbeck.choice import Choice
 from limbeck.errors import ModelError
-from limbeck.training.randomness import own_randomness
+from limbeck.randomness import own_randomness
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from limbeck.batch import Adapt, Batch, adapt_batch, move
 from limbeck.distiller.distiller import Distiller, DistillOutput
 from limbeck.errors import DataError, LimbeckError
 from limbeck.progress import ProgressBar
+from limbeck.randomness import seed_all
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import make_accelerator
@@ -29,7 +30,6 @@ from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer, rate_factor
 from limbeck.training.private_loader import Share, accelerate_deals, begin_epoch, private
 from limbeck.training.processes import agreed
-from limbeck.training.randomness import seed_all
 from limbeck.training.state import State
 from limbeck.training.surroundings import frozen_statistics, undisturbed
 

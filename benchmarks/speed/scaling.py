@@ -1,0 +1,95 @@
+"""How the cost of a step grows with links, batch and teacher, and what balancing by gradients costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from benchmarks.speed.case import Case
+from benchmarks.speed.pairs import CLASSES, Pair, pairs, resnet
+from benchmarks.speed.rounds import Ratio, build, measure
+from benchmarks.speed.systems import Bare, Limbeck, LimbeckBalanced
+from torch import Tensor, nn
+
+from limbeck.progress import ProgressBar
+
+_DEEP = 64
+_WIDTHS = {"resnet18": (64, 128, 256, 512), "resnet34": (64, 128, 256, 512), "resnet50": (256, 512, 1024, 2048)}
+
+
+class Residual(nn.Module):
+    """64 residual layers of one width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Linear(32, width)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(_DEEP))
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, 32]`` to logits."""
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.map = nn.LayerNorm(width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.map(self.norm(x)).relu()
+
+
+def _deep(links: int) -> Pair:
+    places = [(index + 1) * _DEEP // links - 1 for index in range(links)]
+    return Pair(
+        f"{links} links", partial(Residual, 256), partial(Residual, 128),
+        lambda count: (torch.randn(count, 32), torch.randint(CLASSES, (count,))),
+        tuple((f"blocks.{place}", f"blocks.{place}", 128, 256) for place in places),
+        channel=-1, batch_size=256, projector=nn.Linear,
+    )  # fmt: skip
+
+
+def scaling(*, quick: bool, show: bool) -> list[dict[str, Any]]:
+    """A row for each size: what varies, its value, limbeck's step over the bare loop's."""
+    images = next(each for each in pairs(quick=quick) if each.name.startswith("ResNet"))
+    varied = [("links", links, _deep(links)) for links in ((1, 4) if quick else (1, 4, 16, 64))]
+    if not quick:
+        varied += [("batch size", size, replace(images, batch_size=size)) for size in (8, 32, 64)]
+        varied += [("teacher", name, _taught_by(images, name)) for name in _WIDTHS]
+    rows: list[dict[str, Any]] = []
+    with ProgressBar("Scaling", len(varied) + 2, show=show) as bar:
+        for what, value, pair in varied:
+            built, _ = build(Case(pair, steps=1 if quick else 3), [Bare, Limbeck])
+            passes = measure(built, seconds=0 if quick else 8, least=1 if quick else 3)
+            ratio = Ratio.of(passes[Limbeck.name].cpu, passes[Bare.name].cpu)
+            rows.append(
+                {"varied": what, "value": value, "step_ratio": ratio.median, "quartiles": [ratio.low, ratio.high]}
+            )
+            bar.advance(note=f"{what} {value}")
+        for pair in [each for each in pairs(quick=quick) if not each.name.startswith("MiniLM")]:
+            rows.append(_balanced(pair, quick=quick))
+            bar.advance(note="balancing")
+    return rows
+
+
+def _balanced(pair: Pair, *, quick: bool) -> dict[str, Any]:
+    """The mean of ten steps, of which one measures gradients, over that of fixed weights."""
+    built, _ = build(Case(pair, steps=1 if quick else 10), [Limbeck, LimbeckBalanced])
+    passes = measure(built, seconds=0 if quick else 15, least=1 if quick else 2, whole=True)
+    ratio = Ratio.of(passes[LimbeckBalanced.name].cpu, passes[Limbeck.name].cpu)
+    return _row("TapNorm over Fixed", pair.name, ratio)
+
+
+def _row(varied: str, value: Any, ratio: Ratio) -> dict[str, Any]:
+    return {"varied": varied, "value": value, "step_ratio": ratio.median, "quartiles": [ratio.low, ratio.high]}
+
+
+def _taught_by(pair: Pair, name: str) -> Pair:
+    links = tuple((mine, theirs, mc, tc) for (mine, theirs, mc, _), tc in zip(pair.links, _WIDTHS[name], strict=True))
+    return replace(pair, teacher=resnet(name), links=links)

@@ -1,0 +1,54 @@
+"""Where a distiller's teacher features come from: the model, stopped early if it may be, with a cache if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from limbeck.choice import Choice
+from limbeck.distiller.distiller import Distiller
+from limbeck.planning.caching import CacheSettings, cached_teacher, described_cache, spot_check
+from limbeck.planning.pair import Pair
+from limbeck.teachers.feature_source import FeatureSource
+from limbeck.teachers.live import Teacher
+
+
+@contextmanager
+def teacher_source(
+    pair: Pair, distiller: Distiller, cache: CacheSettings | None, device: torch.device
+) -> Iterator[tuple[FeatureSource, tuple[Choice, ...]]]:
+    """The source and what is to be said of it; hooks are taken off and files closed afterwards.
+
+    Args:
+        pair: holds the teacher and the data.
+        distiller: says which sites are read and whether answers are.
+        cache: where to keep what the teacher says; ``None`` to run it in every step.
+        device: where training runs.
+
+    Raises:
+        CacheError: if the cache was computed from something else.
+    """
+    with Teacher(pair.teacher, distiller.teacher_sites, answers=distiller.needs_answers) as live:
+        notes = _stop_note(live, distiller)
+        if cache is None or pair.keyed is None or not distiller.needs_teacher:
+            yield live, notes
+            return
+        options = {"batches": pair.batches, "read_output": pair.read_output}
+        cached = cached_teacher(live, distiller, pair.keyed, cache, **options)
+        try:
+            checked = spot_check(cached, pair.keyed, pair.adapt, device)
+            check = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
+            yield cached, (*notes, described_cache(cached, pair.batches), check)
+        finally:
+            cached.close()
+
+
+def _stop_note(live: Teacher, distiller: Distiller) -> tuple[Choice, ...]:
+    if distiller.needs_answers or not distiller.needs_teacher:
+        return ()
+    why = live.why_not_stopped(live.model)
+    if why is not None:
+        return (Choice("teacher early stop", "off", why),)
+    return (Choice("teacher early stop", "on", "its answers are not needed: it runs to its deepest linked site only"),)
