@@ -62,6 +62,7 @@ def main():
     report = limbeck.distill(teacher, models["student"], few, validation=validation, steps=300, lr=0.03)
     print(report.verdict)
 
+    # One seed says little about which student is better: repeat with several, and let the rate be searched.
     series, labels = next(iter(test))
     for name, model in models.items():
         with torch.no_grad():

@@ -110,9 +110,9 @@ def by_label(logits, targets):
 
 def with_heads(cls, *channels):
     """A loss that reads features through heads of 3 classes, both drawn from the seed."""
-    spec = FeatureSpec("a", "BC", channels[0])
+    mine, theirs = (FeatureSpec("a", "BCHW", each, 36, (6, 6)) for each in channels)
     heads = Heads(*(seeded(nn.Linear(size, 3)) for size in channels))
-    return cls.for_link(Link(spec, spec), heads)
+    return cls.for_link(Link(mine, theirs), heads)
 
 
 def seeded(module):

@@ -27,7 +27,8 @@ def test_value_by_hand():
     mine, theirs = nn.Linear(1, 1), nn.Linear(1, 1)
     nn.init.ones_(mine.weight)
     nn.init.constant_(theirs.weight, 2.0)
-    loss = CATKD.for_link(LINK, Heads(mine, theirs))
+    one = FeatureSpec("a", "BCL", 1, 2, (2,))
+    loss = CATKD.for_link(Link(one, one), Heads(mine, theirs))
     student = Feature(torch.tensor([[[3.0], [4.0]]]), (2,))
     teacher = Feature(torch.tensor([[[5.0], [0.0]]]), (2,))
     # Maps (0.6, 0.8) and (1, 0): (0.16 + 0.64) / 2. Biases do not count.

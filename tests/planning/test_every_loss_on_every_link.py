@@ -25,7 +25,6 @@ WIDE_PATCHES = FeatureSpec("blocks.11", "BNC", 10, 17, (4, 4), prefix=1, summary
 TEXT = FeatureSpec("layer.1", "BNC", 6, 9, (9,), summary=0, variable=True)
 WIDE_TEXT = FeatureSpec("encoder.5", "BNC", 10, 9, (9,), summary=0, variable=True, role="head")
 SERIES = FeatureSpec("conv3", "BCL", 6, 20, (20,))
-UNORDERED = FeatureSpec("set", "BNC", 6, 16)
 LINKS = {
     "vector-vector": Link(VECTOR, WIDE_VECTOR),
     "vector-same vector": Link(WIDE_VECTOR, WIDE_VECTOR),
@@ -43,10 +42,8 @@ LINKS = {
     "text-vector": Link(TEXT, WIDE_VECTOR),
     "vector-text": Link(VECTOR, WIDE_TEXT),
     "series-map": Link(SERIES, WIDE_MAP),
-    "unordered-map": Link(UNORDERED, WIDE_MAP),
-    "map-unordered": Link(MAP, UNORDERED),
 }
-OPTIONS = {"CRD": {"samples": 8}, "MiniLMRelations": {"heads": 2}, "AttentionScores": {}}
+OPTIONS = {"CRD": {"samples": 8}, "MiniLMRelations": {"heads": 2}, "AttentionScores": {"heads": 1, "parts": 2}}
 BATCH = 8
 
 
@@ -78,6 +75,13 @@ def values(term: Term) -> list[float]:
     return found
 
 
+def built_or_refused(link: Link, loss: Part) -> Term | str:
+    try:
+        return build(link, loss, heads_of(link))
+    except (PlanMismatch, ShapeMismatch) as refused:
+        return str(refused)
+
+
 def heads_of(link: Link) -> Heads:
     return Heads(nn.Linear(link.student.channels, 3), nn.Linear(link.teacher.channels, 3))
 
@@ -86,9 +90,40 @@ def heads_of(link: Link) -> Heads:
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
 def test_it_works_or_is_refused_before_the_first_step(name, link):
     loss = Part(kind=name, **OPTIONS.get(name, {}))
-    try:
-        term = build(link, loss, heads_of(link))
-    except (PlanMismatch, ShapeMismatch) as refused:
-        assert any(word in str(refused) for word in ("Use ", "or use a loss", "Write projector", "Take fewer"))
-        return
-    assert all(math.isfinite(value) for value in values(term))
+    term = built_or_refused(link, loss)
+    if isinstance(term, str):
+        assert any(advice in term for advice in ("Use a loss", "or use a loss"))
+    else:
+        assert all(math.isfinite(value) for value in values(term))
+
+
+@pytest.mark.parametrize("name", ["CATKD", "SRRL"])
+def test_a_site_that_the_head_does_not_read_is_refused(name):
+    with pytest.raises(
+        PlanMismatch, match=r"teacher's last linear layer, which takes 11 channels. Found 10 at 'layer4'"
+    ):
+        build(LINKS["map-map of another grid"], Part(kind=name), Heads(nn.Linear(6, 3), nn.Linear(11, 3)))
+
+
+def chosen(link: str, loss: str) -> tuple[str | None, list[str]]:
+    fitted = fitting.choose(LINKS[link], Part(kind=loss))
+    return fitted.projector and fitted.projector.kind, [each.kind for each in fitted.targets]
+
+
+def test_positions_that_do_not_correspond_are_pooled_for_a_projector_too():
+    assert chosen("map-patches", "WKDF") == ("Linear", ["PoolGrid", "Standardise"])
+    assert chosen("series-map", "InfoNCE") == ("Linear", ["PoolVector", "Standardise"])
+    assert chosen("map-map of another grid", "InfoNCE") == ("Linear", ["Standardise"])  # they correspond
+
+
+def test_a_vector_predicts_the_positions_of_a_small_grid_for_any_loss_that_compares_positions():
+    assert chosen("vector-map", "AttentionTransfer") == ("PositionLinear", ["PoolGrid"])
+    assert chosen("vector-map", "MSE") == ("PositionLinear", ["PoolGrid", "Standardise"])
+
+
+def test_choosing_draws_no_random_numbers():
+    torch.manual_seed(3)
+    fitting.choose(LINKS["map-patches"], Part(kind="MSE"))
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))

@@ -31,7 +31,7 @@ class Encoding(ABC):
     dtype: ClassVar[type[np.generic]]
     fits: ClassVar[bool] = False
 
-    def fit(self, rows: Iterable[Float[Tensor, "M C"]]) -> None:  # noqa: B027 - nothing to see for most
+    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:  # noqa: B027 - nothing to see for most
         """Take statistics from some features."""
 
     def stored_channels(self, channels: int) -> int:
@@ -76,7 +76,7 @@ class _Standardising(Encoding):
     def __init__(self) -> None:
         self.mean, self.deviation = torch.zeros(()), torch.ones(())
 
-    def fit(self, rows: Iterable[Float[Tensor, "M C"]]) -> None:
+    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:
         """Mean and deviation over all rows, in float64 on the CPU."""
         joined = torch.cat([each.detach().cpu().double() for each in rows])
         mean, deviation = joined.mean(0), joined.std(0, correction=0)
@@ -142,7 +142,7 @@ class Components(Encoding):
         self.variance = variance
         self.mean, self.basis, self.scale = torch.zeros(()), torch.zeros(0, 0), torch.ones(())
 
-    def fit(self, rows: Iterable[Float[Tensor, "M C"]]) -> None:
+    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:
         """Principal directions of all rows, in float64 on the CPU."""
         joined = torch.cat([each.detach().cpu().double() for each in rows])
         mean = joined.mean(0)

@@ -17,7 +17,7 @@ from limbeck.errors import PlanMismatch, RecipeError, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Link, Match
 from limbeck.losses.family import FeatureLoss
-from limbeck.losses.frozen_head import FrozenHead, require_head
+from limbeck.losses.frozen_head import FrozenHead, head_of, require_head
 from limbeck.losses.sizes import require_channels
 
 
@@ -93,10 +93,10 @@ class CATKD(FeatureLoss):
         self._student_head: tuple[nn.Linear, ...] = ()
 
     @classmethod
-    def for_link(cls, _link: Link, heads: Heads, /, *, side: int = 2, normalise: bool = True) -> CATKD:
+    def for_link(cls, link: Link, heads: Heads, /, *, side: int = 2, normalise: bool = True) -> CATKD:
         """Build one for the two heads."""
-        mine = require_head(heads.student, cls.__name__, "student")
-        theirs = require_head(heads.teacher, cls.__name__, "teacher")
+        mine = head_of(link.student, heads.student, cls.__name__, "student")
+        theirs = head_of(link.teacher, heads.teacher, cls.__name__, "teacher")
         if mine.out_features != theirs.out_features:
             raise PlanMismatch(
                 f"CATKD needs the same classes on both sides. Found a head of {mine.out_features} of the student and "
@@ -104,6 +104,7 @@ class CATKD(FeatureLoss):
             )
         sizes = mine.in_features, theirs.in_features, theirs.out_features
         loss = cls(*sizes, side=side, normalise=normalise)
+        loss._common_grid(link.student.grid, link.teacher.grid)
         loss.teacher_head.copy(theirs)
         loss._student_head = (mine,)
         return loss
@@ -112,7 +113,7 @@ class CATKD(FeatureLoss):
         """The formula."""
         require_channels(self, "student", student, self.student_channels)
         require_channels(self, "teacher", teacher, self.teacher_channels)
-        grid = self._grid(student.body(), teacher.body())
+        grid = self._common_grid(student.grid, teacher.grid)
         student, teacher = resize(student, grid), resize(teacher, grid)
         # Averaging over positions before a linear map or behind it is the same.
         mine = linear(student.x, self._own_head.weight)
@@ -125,13 +126,13 @@ class CATKD(FeatureLoss):
     def _own_head(self) -> nn.Linear:
         return require_head(self._student_head[0] if self._student_head else None, "CATKD", "student")
 
-    def _grid(self, student: Feature, teacher: Feature) -> tuple[int, ...]:
-        mine, theirs = student.grid or (), teacher.grid or ()
+    def _common_grid(self, student: tuple[int, ...] | None, teacher: tuple[int, ...] | None) -> tuple[int, ...]:
+        mine, theirs = student or (), teacher or ()
         grid = tuple(min(self.side, *sides) for sides in zip(mine, theirs, strict=False))
         if not grid or len(mine) != len(theirs) or (self.normalise and math.prod(grid) == 1):
             raise ShapeMismatch(
                 "CATKD compares maps of several positions, on grids of equally many axes. Found student "
-                f"{student.grid}, teacher {teacher.grid}, pooled to {grid}. Link what the heads read before it is "
+                f"{student}, teacher {teacher}, pooled to {grid}. Link what the heads read before it is "
                 "averaged over positions, or use a loss that compares vectors (MSE, CKA)."
             )
         return grid

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from limbeck._math.layers import linear
 from limbeck.errors import PlanMismatch, TeacherError
+from limbeck.links import FeatureSpec
 
 
 class FrozenHead(nn.Module):
@@ -70,5 +71,21 @@ def require_head(head: nn.Linear | None, loss: str, side: str) -> nn.Linear:
         raise PlanMismatch(
             f"{loss} reads features through the {side}'s last linear layer. Found none. Build it for a {side} that has "
             "one, or use a loss that needs no head (MSE, CKA)."
+        )
+    return head
+
+
+def head_of(spec: FeatureSpec, head: nn.Linear | None, loss: str, side: str) -> nn.Linear:
+    """The head, if it reads what this site gives.
+
+    Raises:
+        PlanMismatch: if there is no head, or it takes another number of channels.
+    """
+    head = require_head(head, loss, side)
+    if head.in_features != spec.channels:
+        raise PlanMismatch(
+            f"{loss} reads features through the {side}'s last linear layer, which takes {head.in_features} channels. "
+            f"Found {spec.channels} at '{spec.site}'. Link what the heads read (mapping: {{kind: HeadInput}}), or use "
+            "a loss that needs no head (MSE, CKA)."
         )
     return head

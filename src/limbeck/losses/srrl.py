@@ -13,7 +13,7 @@ from limbeck.errors import RecipeError
 from limbeck.features import Feature
 from limbeck.links import Link, Match
 from limbeck.losses.family import FeatureLoss
-from limbeck.losses.frozen_head import FrozenHead, require_head
+from limbeck.losses.frozen_head import FrozenHead, head_of
 from limbeck.losses.sizes import require_channels
 
 
@@ -78,9 +78,9 @@ class SRRL(FeatureLoss):
         self.head = FrozenHead(channels, classes)
 
     @classmethod
-    def for_link(cls, _link: Link, heads: Heads, /, *, feature: float = 1.0, logits: float = 1.0) -> SRRL:
+    def for_link(cls, link: Link, heads: Heads, /, *, feature: float = 1.0, logits: float = 1.0) -> SRRL:
         """Build one for the teacher's head."""
-        head = require_head(heads.teacher, cls.__name__, "teacher")
+        head = head_of(link.teacher, heads.teacher, cls.__name__, "teacher")
         loss = cls(head.in_features, head.out_features, feature=feature, logits=logits)
         loss.head.copy(head)
         return loss

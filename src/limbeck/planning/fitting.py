@@ -7,6 +7,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 
+import torch
+
 import limbeck.associations
 import limbeck.losses
 import limbeck.projectors
@@ -47,9 +49,16 @@ def choose(link: Link, loss: Part, fused: Match = Match.NOTHING) -> Fitted:
         loss: the comparison.
         fused: in what an association makes the student agree already.
     """
-    needs, cls = _needs(loss), loss.resolve(LOSSES)
+    fitted = _choose(link, loss, _needs(loss), fused)
+    if fitted.projector is None or _can_be_built(link, fitted.projector, fitted.targets):
+        return fitted
+    # The loss compares no positions, but a projector to the teacher's channels goes by them.
+    return _choose(link, loss, _needs(loss) | Match.POSITIONS, fused)
+
+
+def _choose(link: Link, loss: Part, needs: Match, fused: Match) -> Fitted:
     pool, reason = _pooling(link, needs)
-    standardised = Match.CHANNELS in needs and not cls.needs_raw_target
+    standardised = Match.CHANNELS in needs and not loss.resolve(LOSSES).needs_raw_target
     targets = ([pool] if pool is not None else []) + ([Part(kind="Standardise")] if standardised else [])
     projector = choose_projector(link, loss, targets, fused)
     if projector is not None and projector.kind == "PositionLinear":
@@ -64,11 +73,19 @@ def choose_projector(link: Link, loss: Part, targets: Sequence[Part], fused: Mat
     missing = _needs(loss) & ~equal & ~fused
     if missing is Match.NOTHING:
         return None
-    if Match.CHANNELS not in missing:
-        return Part(kind="Resample")
     if link.student.positions == 1 and aimed.teacher.positions > 1:
         return Part(kind="PositionLinear")
-    return Part(kind="Linear")
+    return Part(kind="Linear") if Match.CHANNELS in missing else Part(kind="Resample")
+
+
+def _can_be_built(link: Link, projector: Part, targets: Sequence[Part]) -> bool:
+    try:
+        # Nothing is drawn on this device: the random numbers of what is built later stay the same.
+        with torch.device("meta"):
+            build_projector(link, projector, targets)
+    except ShapeMismatch:
+        return False
+    return True
 
 
 def described(link: Link, targets: Sequence[Part]) -> tuple[Link, bool]:
