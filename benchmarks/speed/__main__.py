@@ -28,7 +28,7 @@ from limbeck.progress import ProgressBar
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "performance.md"
 # Seconds of rounds for each pair, and steps of a pass: a tiny step is short and noisy.
-_BUDGETS = {"tiny 1-D conv": (25.0, 30), "ResNet-34 to ResNet-18": (90.0, 3), "MiniLM to 2 layers": (50.0, 4)}
+_BUDGETS = {"tiny 1-D conv": (20.0, 30), "ResNet-34 to ResNet-18": (80.0, 3), "MiniLM to 2 layers": (40.0, 4)}
 _QUICK = (0.0, 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.speed.peers import Silverspoon, Timm, Torchdistill
 from benchmarks.speed.systems import (
     Bare,
+    BareUnfused,
     BareUnclipped,
     Limbeck,
     LimbeckCached,
@@ -16,6 +17,7 @@ from benchmarks.speed.systems import (
 SYSTEMS: tuple[type[System], ...] = (
     Bare,
     BareUnclipped,
+    BareUnfused,
     Student,
     Limbeck,
     LimbeckLoop,

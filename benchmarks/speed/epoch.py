@@ -145,7 +145,7 @@ class _Alone:
 
     def epoch(self) -> tuple[float, float]:
         """Seconds of an epoch, on the clock and of the processor."""
-        optimizer, times = torch.optim.AdamW(self.learnt, lr=RATE), []
+        optimizer, times = torch.optim.AdamW(self.learnt, lr=RATE, fused=True), []
         for number, raw in enumerate(chain(self.loader, self.loader)):
             times.append((time.perf_counter(), time.process_time()))
             if number == len(self.loader):

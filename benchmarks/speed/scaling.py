@@ -66,7 +66,7 @@ def scaling(*, quick: bool, show: bool) -> list[dict[str, Any]]:
     with ProgressBar("Scaling", len(varied) + 2, show=show) as bar:
         for what, value, pair in varied:
             built, _ = build(Case(pair, steps=1 if quick else 3), [Bare, Limbeck])
-            passes = measure(built, seconds=0 if quick else 8, least=1 if quick else 3)
+            passes = measure(built, seconds=0 if quick else 6, least=1 if quick else 3)
             ratio = Ratio.of(passes[Limbeck.name].cpu, passes[Bare.name].cpu)
             rows.append(
                 {"varied": what, "value": value, "step_ratio": ratio.median, "quartiles": [ratio.low, ratio.high]}
@@ -81,7 +81,7 @@ def scaling(*, quick: bool, show: bool) -> list[dict[str, Any]]:
 def _balanced(pair: Pair, *, quick: bool) -> dict[str, Any]:
     """The mean of ten steps, of which one measures gradients, over that of fixed weights."""
     built, _ = build(Case(pair, steps=1 if quick else 10), [Limbeck, LimbeckBalanced])
-    passes = measure(built, seconds=0 if quick else 15, least=1 if quick else 2, whole=True)
+    passes = measure(built, seconds=0 if quick else 10, least=1 if quick else 2, whole=True)
     ratio = Ratio.of(passes[LimbeckBalanced.name].cpu, passes[Limbeck.name].cpu)
     return _row("TapNorm over Fixed", pair.name, ratio)
 

@@ -73,7 +73,7 @@ class Bare(System):
         self.mine = Hooks(self.student, [link[0] for link in case.pair.links])
         self.theirs = Hooks(case.teacher, [link[1] for link in case.pair.links])
         self.learnt = [*self.student.parameters(), *self.projectors.parameters()]
-        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE)
+        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE, fused=True)
 
     def train(self) -> None:
         for inputs, labels in self.case.loader(self.clock):
@@ -104,6 +104,16 @@ class BareUnclipped(Bare):
 
     name = "bare, gradients unclipped"
     clip = False
+
+
+class BareUnfused(Bare):
+    """The same with AdamW as torch gives it; limbeck and the bare loop take the fused kernel."""
+
+    name = "bare, AdamW not fused"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE)
 
 
 class Student(Bare):
@@ -208,7 +218,7 @@ class LimbeckLoop(Limbeck):
         super().prepare()
         self.distiller.train()
         self.learnt = list(self.distiller.parameters())
-        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE)
+        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE, fused=True)
 
     def train(self) -> None:
         for raw in self.loader():

@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import statistics
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from limbeck.demo import networks
 from limbeck.distiller import Distiller
 from limbeck.outputs import CrossEntropy
 from limbeck.pipeline import Options, Pipeline
+from limbeck.planning.caching import CacheSettings
 from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
 from limbeck.report.measure import file_bytes, latencies, parameters
@@ -126,16 +128,19 @@ class Contest:
         data = load_data("digits", batch_size=BATCH, seed=seed, options={"train": LABELS})
         torch.manual_seed(1000 + seed)
         student = networks.student()
-        options = Options(
-            recipe=Recipe.load(CONTENDERS[name]),
-            settings={"steps": STUDENT_STEPS, "seed": seed},
-            device="cpu",
-            run_dir=self.folder if (name, seed) == ("limbeck", 0) else None,
-            progress=False,
-            names=("digits student", "digits teacher"),
-            sources={"student_source": STUDENT_SOURCE},
-        )
-        report: Report = Pipeline(teacher, student, data.train, data.validation, options).run()
+        with tempfile.TemporaryDirectory() as place:
+            options = Options(
+                recipe=Recipe.load(CONTENDERS[name]),
+                settings={"steps": STUDENT_STEPS, "seed": seed},
+                device="cpu",
+                # The teacher runs once a digit instead of in every step of training and of the search for the rate.
+                cache=CacheSettings(place, "float32"),
+                run_dir=self.folder if (name, seed) == ("limbeck", 0) else None,
+                progress=False,
+                names=("digits student", "digits teacher"),
+                sources={"student_source": STUDENT_SOURCE},
+            )
+            report: Report = Pipeline(teacher, student, data.train, data.validation, options).run()
         return _test(report.student, data.test)
 
     def table(self, found: dict[str, list[float]]) -> list[Row]:

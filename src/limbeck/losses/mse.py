@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -37,4 +38,4 @@ class MSE(PositionwiseLoss):
 
     def distances(self, student: Float[Tensor, "B N C"], teacher: Float[Tensor, "B N C"], /) -> Float[Tensor, "B N"]:
         """The formula, at each position."""
-        return (student - teacher).square().mean(-1)
+        return F.mse_loss(student, teacher, reduction="none").mean(-1)

@@ -59,13 +59,21 @@ def make_optimizer(
             f"An optimizer is a class of torch.optim that steps on dense gradients. Found '{settings.optimizer}'. "
             f"{nearest(settings.optimizer, names)}"
         )
+    cls = found[settings.optimizer]
     try:
-        return found[settings.optimizer](groups, **rate)
+        return cls(groups, **rate, **_fused(cls, [*matrices, *others]))
     except (TypeError, ValueError) as error:
         raise RecipeError(
             f"{settings.optimizer} must take the student's matrices, vectors and projectors. It does not: {error}. Use "
             "AdamW or SGD, or in Python optimizer=function."
         ) from error
+
+
+def _fused(cls: type[Optimizer], parameters: list[torch.nn.Parameter]) -> dict[str, bool]:
+    """One kernel for all parameters, where optimizer and device have one: several times as fast, the same update."""
+    able = "fused" in inspect.signature(cls).parameters
+    plain = all(type(each) is torch.nn.Parameter and each.is_floating_point() for each in parameters)
+    return {"fused": True} if able and plain and {each.device.type for each in parameters} <= {"cpu", "cuda"} else {}
 
 
 def _checked(made: object) -> Optimizer:
