@@ -1,4 +1,4 @@
-"""The contenders: each a recipe of limbeck with what is searched for it, and what its authors or we say to start from."""
+"""The contenders: each a recipe of limbeck with what is searched for it, and what its authors or we start from."""
 
 from __future__ import annotations
 

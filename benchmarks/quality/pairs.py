@@ -8,7 +8,15 @@ from typing import Literal
 
 from benchmarks.quality.batches import Augment, flipped, shifted
 from benchmarks.quality.networks import (
-    Bag, MiniLM, PatchTransformer, Perceptron, Plain, Recurrent, ResNet, TextRecurrent, TextTransformer,
+    Bag,
+    MiniLM,
+    PatchTransformer,
+    Perceptron,
+    Plain,
+    Recurrent,
+    ResNet,
+    TextRecurrent,
+    TextTransformer,
 )  # fmt: skip
 from torch import nn
 

@@ -130,7 +130,7 @@ class Case:
         """What the contender does on this pair."""
         look = self.look(contender.scale)
         recipe = contender.resolved(found, samples=self.pair.samples, labelled=self.pair.labels)
-        scores = look._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None  # noqa: SLF001
+        scores = look._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
         names = ("student", "teacher")
         return look, make_plan(
             recipe, look.student_anatomy, look.teacher_anatomy, look.facts, names=names, scores=scores

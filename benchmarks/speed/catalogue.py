@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks.speed.peers import Silverspoon, Timm, Torchdistill
 from benchmarks.speed.systems import (
     Bare,
-    BareUnfused,
     BareUnclipped,
+    BareUnfused,
     Limbeck,
     LimbeckCached,
     LimbeckLoop,

@@ -33,6 +33,9 @@ from limbeck.training.processes import agreed
 from limbeck.training.state import State
 from limbeck.training.surroundings import frozen_statistics, undisturbed
 
+# How often a loss is looked at, and Ctrl-C answered, where that waits for the device or for other processes.
+_ASK_EVERY = 10
+
 
 class _Run(NamedTuple):
     """What every step needs: what accelerate made of the parts, and the highest rate of each parameter group."""
@@ -228,11 +231,12 @@ class Trainer:
         last = state.step >= self.length.steps
         looks = state.step % self.length.every == 0 or last
         due = looks and not last and time.monotonic() - self._saved >= self._save_every
-        loss = out.loss.item()
-        broken = not math.isfinite(loss)
-        due, broken, asked = agreed(self.accelerator, due, broken, run.interrupt.asked)
-        if broken:
-            raise self._not_finite(state, batch, out, loss)
+        asked = False
+        if looks or self._cheap_to_ask or state.step % _ASK_EVERY == 0:
+            loss = out.loss.item()
+            due, broken, asked = agreed(self.accelerator, due, not math.isfinite(loss), run.interrupt.asked)
+            if broken:
+                raise self._not_finite(state, batch, out, loss)
         if looks or state.step == 1:
             row = self._row(state, out, run.optimizer.param_groups[0]["lr"])
             if looks and run.held is not None:
@@ -243,6 +247,11 @@ class Trainer:
             self._interrupted(state)
         if due:
             self.save(state)
+
+    @property
+    def _cheap_to_ask(self) -> bool:
+        """Whether reading the loss waits for nothing: no device that runs ahead, no other process."""
+        return self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
 
     def _judge(self, state: State, held: Iterable[Any]) -> float:
         distiller, patience = self.distiller, self.length.patience
