@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -82,11 +83,17 @@ class Field:
         """Take the statistics of the encoding from some values, once; later calls do nothing."""
         if self.ready:
             return
-        self.encoding.fit([each.detach().flatten(0, -2) for each in values])
-        path = self.files.local(_STATISTICS, size=0)
-        if path is not None:
-            save_file({name: each.contiguous() for name, each in self.encoding.state().items()}, path)
-            self.files.changed(_STATISTICS)
+        path = self.files.folder / _STATISTICS
+        with FileLock(f"{path}.lock"):
+            # Another process may have been first: all must encode alike.
+            if self.files.local(_STATISTICS) is not None:
+                self.encoding.load(load_file(path))
+            else:
+                self.encoding.fit([each.detach().flatten(0, -2) for each in values])
+                part = path.with_suffix(".part")
+                save_file({name: each.contiguous() for name, each in self.encoding.state().items()}, part)
+                part.replace(path)
+                self.files.changed(_STATISTICS)
         self._open()
 
     def encode(self, values: Tensor) -> np.ndarray:
