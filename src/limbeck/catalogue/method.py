@@ -106,7 +106,7 @@ def _needs(cls: type) -> list[str]:
 def _options(cls: type) -> list[str]:
     make = cls.for_link if "for_link" in vars(cls) else cls.for_links if "for_links" in vars(cls) else cls
     return [
-        f"{name}={each.default!r}"
+        f"{name}={getattr(each.default, '__name__', repr(each.default))}"
         for name, each in inspect.signature(make).parameters.items()
         if each.default is not inspect.Parameter.empty and each.kind is not inspect.Parameter.POSITIONAL_ONLY
     ]
