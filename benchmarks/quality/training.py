@@ -162,8 +162,8 @@ class Case:
             )  # fmt: skip
             trainer.fit(loader)
             seconds = time.process_time() - before + planned
-            if distiller.needs_teacher:
-                seconds += self.look_seconds
+            # Only what has to find layers needs to look at the models first.
+            seconds += self.look_seconds if plan.terms else 0.0
         asked = steps * loader.size if distiller.needs_teacher and isinstance(source, StoredTeacher) else 0
         distiller.close()
         return Trained(self._judged(student, final), seconds, search_seconds, rate, steps, asked)
