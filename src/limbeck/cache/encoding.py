@@ -72,6 +72,7 @@ class _Standardising(Encoding):
     """Keeps mean and deviation of every channel, so that what is stored has deviation 1."""
 
     fits: ClassVar[bool] = True
+    floor: ClassVar[float] = 1e-6
 
     def __init__(self) -> None:
         self.mean, self.deviation = torch.zeros(()), torch.ones(())
@@ -81,7 +82,7 @@ class _Standardising(Encoding):
         joined = torch.cat([each.detach().cpu().double() for each in rows])
         mean, deviation = joined.mean(0), joined.std(0, correction=0)
         # A channel that is constant, up to rounding, is stored as zeros.
-        floor = 1e-6 * deviation.square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+        floor = self.floor * deviation.square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
         self.mean, self.deviation = mean.float(), deviation.clamp_min(floor).float()
 
     def standardised(self, rows: Float[Tensor, "M C"]) -> Float[Tensor, "M C"]:
@@ -101,6 +102,8 @@ class Half(_Standardising):
     """Two bytes a number, standardised first: a relative error of at most 2 ** -11 of the distance to the mean."""
 
     name, dtype = "float16", np.float16
+    # A channel that was silent so far may still speak: up to 6 typical deviations fit into float16.
+    floor: ClassVar[float] = 1e-4
 
     def encode(self, rows: Float[Tensor, "M C"]) -> np.ndarray:
         """Standardised numbers in float16, clipped to what float16 holds."""

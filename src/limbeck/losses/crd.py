@@ -113,7 +113,7 @@ class CRD(InformedLoss):
         bound = (3 / embedding) ** 0.5
         self.register_buffer("student_memory", torch.empty(samples, embedding).uniform_(-bound, bound))
         self.register_buffer("teacher_memory", torch.empty(samples, embedding).uniform_(-bound, bound))
-        self.register_buffer("labels", torch.full((samples,) if other_classes else (0,), -1))
+        self.register_buffer("labels", torch.full((samples,), -1) if other_classes else None)
         self.register_buffer("normaliser", torch.zeros(2))
 
     @classmethod
@@ -183,7 +183,7 @@ class CRD(InformedLoss):
                 "CRD with other_classes=True needs one integer label for each sample. Found "
                 f"{type(labels).__name__}. Yield labels from the loader, or leave other_classes out."
             )
-        return labels.to(self.labels.device)
+        return labels.to(self.student_memory.device)
 
     def _others(self, numbers: Int[Tensor, " B"]) -> Int[Tensor, "B K"]:
         """Samples other than each anchor: each is so many further, around the end of the data."""

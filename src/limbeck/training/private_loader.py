@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, SequentialSampler
 
+from limbeck.cache.keyed import Keyed
 from limbeck.randomness import own_randomness, seed_all
 
 _ORDER = 0xD0
@@ -87,7 +88,9 @@ class Share:
 def begin_epoch(loader: Iterable[Any], epoch: int) -> None:
     """Tell a loader, dealt out by accelerate or private, which pass over the data comes next."""
     order = getattr(loader, "sampler", None)
-    for each in (loader, order if isinstance(order, SeededOrder) else None):
+    # accelerate tells either the sampler or the data set; a data set with views must hear it.
+    data = getattr(loader, "dataset", None)
+    for each in (loader, order if isinstance(order, SeededOrder) else None, data if isinstance(data, Keyed) else None):
         if hasattr(each, "set_epoch"):
             each.set_epoch(epoch)  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
 
