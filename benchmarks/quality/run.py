@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Runs the quality benchmark: ``make bench-quality``, a part of it with ``PART=2``, a try of it with ``QUICK=1``."""
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def main(size: Size, *, part: int | None, workers: int) -> None:
     """Run what is not done yet, then write summary and page."""
     cells = list(size.cells())
     split = parts(cells, workers)
-    print(f"{len(cells)} cells in {len(split)} parts, about {sum(each.seconds for each in cells) / 3600:.1f} core hours")
+    print(
+        f"{len(cells)} cells in {len(split)} parts, about {sum(each.seconds for each in cells) / 3600:.1f} core hours"
+    )
     chosen = cells if part is None else split[part - 1]
     teachers = [each for each in chosen if each.contender is None]
     _run(teachers, workers, "Teachers")

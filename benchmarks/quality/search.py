@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The search that every contender gets: so many trials of Optuna's TPE, in ranges that follow the best to their edge."""
 
 from __future__ import annotations
@@ -89,5 +90,3 @@ def _distribution(each: Range | tuple[Any, ...]) -> Any:
     if isinstance(each, Range):
         return optuna.distributions.FloatDistribution(each.low, each.high, log=True)
     return optuna.distributions.CategoricalDistribution(each)
-
-

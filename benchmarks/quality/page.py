@@ -1,0 +1,107 @@
+# ruff: noqa: E501
+"""The page of the documentation on what works, from the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The page."""
+    parts = [
+        "# What works\n\nWritten by `make bench-quality` from `benchmarks/quality/summary.json`; not edited by hand.\n",
+        _warning(summary),
+        _pairs(summary["pairs"]),
+        _compute(summary),
+        _methods(summary["methods"]),
+        _labels(summary["labels"]),
+        _missing(summary["pairs"]),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _warning(summary: Mapping[str, Any]) -> str:
+    if not summary["only_tried"]:
+        return ""
+    return (
+        "> These numbers come from a trial of the program: a few pairs, a few trials and seeds. They show what the page\n"
+        "> will hold, and say nothing about the methods.\n"
+    )
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = ("pair", "use", "teacher", "alone", "soft labels", "default", "limbeck", "best in hindsight", "regret",
+            "not worse than soft labels, alone")  # fmt: skip
+    body = [
+        (
+            row["name"], "check" if row["check"] else "development", _number(row["teacher"]), _number(row["alone"]),
+            _number(row["soft_labels"], row["soft_labels_se"]), _number(row["default"]),
+            _number(row["limbeck"], row["limbeck_se"]),
+            "n/a" if row["best"] is None else f"{row['best_name']} ({_number(row['best'])})", _number(row["regret"], digits=2),
+            ", ".join(_said(each) for each in row["non_inferior"].values()),
+        )
+        for row in rows
+    ]  # fmt: skip
+    said = (
+        "Test accuracy in percent, mean ± standard error over seeds. The best in hindsight is named on one half of the\n"
+        "seeds and measured on the other, as is the regret. Not worse: by less than 0.5 points, one-sided 95 %, Holm over\n"
+        "pairs. `limbeck` is its default with its own search for the learning rate, `default` that without a search.\n"
+    )
+    return f"## Accuracy\n\n{said}\n{_table(head, body)}\n"
+
+
+def _compute(summary: Mapping[str, Any]) -> str:
+    body = []
+    for length, gain in summary["gain_at_equal_compute"].items():
+        match, total = summary["compute_to_match"][length], summary["total_compute_to_match"][length]
+        body.append(
+            (f"{length}x", "n/a" if gain is None else f"{gain['mean']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})",
+             _ratio(match), _ratio(total))
+        )  # fmt: skip
+    said = (
+        "Against soft labels with temperature, weight, rate, steps and mixup searched, at one, three and ten plain runs.\n"
+        "The gain is at equal compute, in points, with its 95 % interval; the ratio is that of limbeck's compute, teacher\n"
+        "cached, to theirs, teacher live, at the accuracy that they reach.\n"
+    )
+    head = ("soft labels", "gain at equal compute", "compute to match", "with both searches")
+    return f"## Compute\n\n{said}\n{_table(head, body)}\n"
+
+
+def _methods(methods: Mapping[str, Mapping[str, Any]]) -> str:
+    ranked = sorted(methods.items(), key=lambda each: -each[1]["points"])
+    body = [(name, f"{each['points']:+.2f}", str(each["pairs"])) for name, each in ranked]
+    return f"## Every contender less limbeck, in points\n\n{_table(('contender', 'points', 'pairs'), body)}\n"
+
+
+def _labels(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    body = [(str(row["labels"]), _number(row["gain"], digits=2)) for row in sorted(rows, key=lambda row: row["labels"])]
+    return f"## Gain over soft labels by number of labels\n\n{_table(('labels', 'points'), body)}\n"
+
+
+def _missing(rows: Sequence[Mapping[str, Any]]) -> str:
+    said = [f"- {row['name']}, {name}: {why}" for row in rows for name, why in row["not_applicable"].items()]
+    return "## Not applicable\n\n" + "\n".join(said) + "\n" if said else ""
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: float | None, error: float | None = None, *, digits: int = 1) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+def _ratio(match: Mapping[str, Any] | None) -> str:
+    if match is None:
+        return "n/a"
+    return "never on the median pair" if match["median"] is None else f"{match['median']:.2f}"
+
+
+def _said(value: bool | None) -> str:
+    return "n/a" if value is None else "yes" if value else "not shown"
