@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Runs the quality benchmark: ``make bench-quality``, a part of it with ``PART=2``, a try of it with ``QUICK=1``."""
 
 from __future__ import annotations
