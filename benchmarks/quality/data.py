@@ -100,7 +100,7 @@ def _series() -> Made:
         from mnist1d.data import get_dataset_args, make_dataset
     except ImportError as error:
         raise Missing("pip install mnist1d") from error
-    settings = get_dataset_args()
+    settings: Any = get_dataset_args()
     settings.num_samples, settings.train_split, settings.seed = 26_000, 1.0, 42
     made = make_dataset(settings)
     return torch.from_numpy(made["x"]).float().unsqueeze(1), torch.from_numpy(made["y"]).long(), 10_000

@@ -53,8 +53,8 @@ def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _compute(summary: Mapping[str, Any]) -> str:
     body = []
-    for length, gain in summary["gain_at_equal_compute"].items():
-        match, total = summary["compute_to_match"][length], summary["total_compute_to_match"][length]
+    for length, gain in summary["gain_at_equal_compute_intervals"].items():
+        match, total = summary["compute_to_match_details"][length], summary["total_compute_to_match_details"][length]
         body.append(
             (f"{length}x", "n/a" if gain is None else f"{gain['mean']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})",
              _ratio(match), _ratio(total))

@@ -38,15 +38,25 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
     for row in rows:
         row["non_inferior"] = {side: tests[side].get(row["name"]) for side in tests}
     regrets = [(row["dataset"], row["regret"]) for row in rows if row["regret"] is not None]
+    # Without the searches of both sides, and with them.
+    gains, matches = (
+        {
+            counted: {str(length): of_length(main, length, searches=counted) for length in STRONGEST}
+            for counted in (False, True)
+        }
+        for of_length in (_gain, _match)
+    )
     return {
         "only_tried": only_tried,
         "pairs": rows,
         "compute": _compute(main),
         "mean_regret": _plain(measures.bootstrapped(regrets)),
-        "gain_at_equal_compute": {str(length): _gain(main, length, searches=False) for length in STRONGEST},
-        "gain_at_equal_total_compute": {str(length): _gain(main, length, searches=True) for length in STRONGEST},
-        "compute_to_match": {str(length): _match(main, length, searches=False) for length in STRONGEST},
-        "total_compute_to_match": {str(length): _match(main, length, searches=True) for length in STRONGEST},
+        "gain_at_equal_compute": {length: each and each["mean"] for length, each in gains[False].items()},
+        "gain_at_equal_compute_intervals": gains[False],
+        "gain_at_equal_total_compute_intervals": gains[True],
+        "compute_to_match": {length: each and each["median"] for length, each in matches[False].items()},
+        "compute_to_match_details": matches[False],
+        "total_compute_to_match_details": matches[True],
         "methods": _methods(main),
         "labels": [_labels(pair, found) for pair, found in results.items() if pair.data == "glosses" and pair.labels
                    and teacher(found) is not None],
