@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from limbeck.batch import Adapt, ReadOutput
-from limbeck.cache.keying import Keys
 from limbeck.errors import RunError
 from limbeck.pipeline import Options, Pipeline
 from limbeck.planning import Pair, Plan
 from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
-from limbeck.planning.fitting import needs_keys
+from limbeck.planning.fitting import keys_for
 from limbeck.planning.require_models import require_models
 from limbeck.planning.stated import Layouts, Sites
 from limbeck.randomness import seed_all
@@ -66,7 +65,7 @@ def plan(
     with undisturbed(teacher, student):
         seed_all(seed)
         known = Recipe.load(recipe)
-        keys = Keys() if needs_keys(term.loss for term in known.features) else None
+        keys = keys_for(term.loss for term in known.features)
         options: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites, "seed": seed}
         return Pair.look(teacher, student, data, hold=False, keys=keys, **options).plan(known)
 

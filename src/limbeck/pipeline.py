@@ -14,7 +14,6 @@ from rich.console import Console
 from torch import nn
 
 from limbeck.cache.cached_teacher import CachedTeacher
-from limbeck.cache.filling import fill
 from limbeck.cache.keying import Keys
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
@@ -22,7 +21,8 @@ from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.options import Options
 from limbeck.planning import Pair, Plan, build, check_plan, check_teacher, diff_plans, fit_targets
 from limbeck.planning.edits import mark_edits
-from limbeck.planning.fitting import needs_keys
+from limbeck.planning.filling import fill
+from limbeck.planning.fitting import keys_for
 from limbeck.planning.require_models import require_models
 from limbeck.planning.task_loss import with_task_loss
 from limbeck.planning.teacher_source import teacher_source
@@ -196,7 +196,7 @@ class Pipeline:
             return Keys(self.options.cache.views)
         plan, recipe = self._saved_plan, self._recipe
         losses = [term.loss for term in (recipe.features if plan is None else plan.terms)]
-        return Keys() if needs_keys(losses) else None
+        return keys_for(losses)
 
     @cached_property
     def _metric(self) -> tuple[str, Metric | None]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.associations.family import Association, Compared, numbered, widths
+from limbeck.associations.attending import Attending, sizes
+from limbeck.associations.family import Compared
 from limbeck.associations.reading import read_sites
 from limbeck.associations.shares import shares_within
 from limbeck.links import Link
 
 
-class AFD(Association):
+class AFD(Attending):
     r"""Each teacher site is divided among the student's sites, sample by sample, as is learnt.
 
     From "Show, Attend and Distill: Knowledge Distillation via Attention-based Feature Matching" (Ji et al., AAAI 2021),
@@ -53,8 +53,6 @@ class AFD(Association):
         True
     """
 
-    needs_samples: ClassVar[bool] = True
-
     def __init__(
         self,
         pairs: Sequence[tuple[int, int]],
@@ -64,9 +62,7 @@ class AFD(Association):
         *,
         width: int = 128,
     ) -> None:
-        super().__init__(pairs)
-        self.channels = tuple(student_channels), tuple(teacher_channels)
-        self.width = width
+        super().__init__(pairs, student_channels, teacher_channels, width=width)
         self.keys = nn.ModuleList(
             nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width), nn.ReLU()) for channels in student_channels
         )
@@ -81,7 +77,7 @@ class AFD(Association):
     @classmethod
     def for_links(cls, links: Sequence[Link], /, *, width: int = 128) -> AFD:
         """Build one with the sizes of the links."""
-        return cls(numbered(links), widths(links, "student"), widths(links, "teacher"), width=width)
+        return cls(*sizes(links), width=width)
 
     def weigh(self, compared: Compared, /) -> Float[Tensor, "R A"]:
         """The formula's attention."""
@@ -97,7 +93,3 @@ class AFD(Association):
             1,
         )
         return shares_within(scores / math.sqrt(self.width), rows, columns, dim=1)
-
-    def extra_repr(self) -> str:
-        """Sizes and options."""
-        return f"{self.pairs}, {self.channels[0]}, {self.channels[1]}, width={self.width}"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.associations.family import Association, Compared, numbered, widths
+from limbeck.associations.attending import Attending, sizes
+from limbeck.associations.family import Compared
 from limbeck.associations.reading import read_sites
 from limbeck.associations.shares import shares_within
 from limbeck.links import Link
 
 
-class SemCKD(Association):
+class SemCKD(Attending):
     r"""Each student site divides its attention among the teacher's sites, sample by sample, and learns how.
 
     From "Cross-Layer Distillation with Semantic Calibration" (Chen et al., AAAI 2021), https://arxiv.org/abs/2012.03236:
@@ -54,8 +54,6 @@ class SemCKD(Association):
         True
     """
 
-    needs_samples: ClassVar[bool] = True
-
     def __init__(
         self,
         pairs: Sequence[tuple[int, int]],
@@ -66,17 +64,15 @@ class SemCKD(Association):
         width: int = 128,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(pairs)
-        self.channels = tuple(student_channels), tuple(teacher_channels)
-        self.width, self.temperature = width, temperature
+        super().__init__(pairs, student_channels, teacher_channels, width=width)
+        self.temperature = temperature
         self.queries = nn.ModuleList(_perceptron(channels, width) for channels in student_channels)
         self.keys = nn.ModuleList(_perceptron(channels, width) for channels in teacher_channels)
 
     @classmethod
     def for_links(cls, links: Sequence[Link], /, *, width: int = 128, temperature: float = 1.0) -> SemCKD:
         """Build one with the sizes of the links."""
-        sizes = widths(links, "student"), widths(links, "teacher")
-        return cls(numbered(links), *sizes, width=width, temperature=temperature)
+        return cls(*sizes(links), width=width, temperature=temperature)
 
     def weigh(self, compared: Compared, /) -> Float[Tensor, "R A"]:
         """The formula's attention, over the number of student sites."""
@@ -90,9 +86,7 @@ class SemCKD(Association):
 
     def extra_repr(self) -> str:
         """Sizes and options."""
-        return (
-            f"{self.pairs}, {self.channels[0]}, {self.channels[1]}, width={self.width}, temperature={self.temperature}"
-        )
+        return f"{super().extra_repr()}, temperature={self.temperature}"
 
 
 def _perceptron(channels: int, width: int) -> nn.Module:

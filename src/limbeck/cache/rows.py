@@ -104,12 +104,6 @@ class Rows:
                 marked[places] = found[1][inside] > 0
         return marked
 
-    def written(self) -> int:
-        """How many rows are marked as written, sound or not."""
-        files = range(-(-self.count // self.rows_per_file))
-        found = (self._mapped(file, writing=False) for file in files)
-        return sum(int((each[1] > 0).sum()) for each in found if each is not None)
-
     def flush(self) -> None:
         """Let what was written reach the disk, and the remote place if there is one."""
         for mapped, marks in self._open.values():

@@ -41,10 +41,9 @@ def plan(
 
     Example: limbeck plan --teacher timm:resnet50 --student timm:vit_tiny_patch16_224 --data my_data.py:loader
     """
-    from limbeck.cache.keying import Keys
     from limbeck.cli.job import Job, parse_options
     from limbeck.planning import Pair
-    from limbeck.planning.fitting import needs_keys
+    from limbeck.planning.fitting import keys_for
     from limbeck.randomness import seed_all
 
     if out is not None and out.exists() and not overwrite:
@@ -60,7 +59,7 @@ def plan(
     models = job.load_models(loaded)
     seed_all(job.seed or 0)
     planned, number = job.planned_recipe, job.seed or 0
-    keys = Keys() if needs_keys(term.loss for term in planned.features) else None
+    keys = keys_for(term.loss for term in planned.features)
     pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
     made = pair.plan(planned, names=(job.student, job.teacher))
     Console(width=None if Console().is_terminal else 160).print(made)

@@ -71,11 +71,6 @@ class FeatureLoss(nn.Module, ABC):
             ShapeMismatch: as :meth:`forward`, or if samples have no value by themselves in this loss.
         """
         self._check(student, teacher)
-        if not self.judges_samples():
-            raise ShapeMismatch(
-                f"{type(self).__name__} compares batches, not samples. An association that weighs each sample needs a "
-                "loss with a value for each. Use MSE, Cosine or AttentionTransfer, or the association EarthMover."
-            )
         with torch.autocast(student.x.device.type, enabled=False):
             return self.compare_samples(student.full_precision(), teacher.full_precision().detach())
 
@@ -88,9 +83,12 @@ class FeatureLoss(nn.Module, ABC):
     def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
         """The formula."""
 
-    def compare_samples(self, student: Feature, teacher: Feature, /) -> Float[Tensor, " B"]:
+    def compare_samples(self, _student: Feature, _teacher: Feature, /) -> Float[Tensor, " B"]:
         """The formula for each sample, where it has one."""
-        raise NotImplementedError
+        raise ShapeMismatch(
+            f"{type(self).__name__} compares batches, not samples. An association that weighs each sample needs a loss "
+            "with a value for each. Use MSE, Cosine or AttentionTransfer, or the association EarthMover."
+        )
 
     def _check(self, student: Feature, teacher: Feature) -> None:
         name = type(self).__name__

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.gram import unit_frobenius
-from limbeck._math.masking import both_valid
-from limbeck._math.moments import centred_positions
-from limbeck.features import Feature
-from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.geometry import Geometry
 
 
-class FeatureGram(FeatureLoss):
+class FeatureGram(Geometry):
     r"""Match all inner products of the positions of a batch.
 
     From "Knowledge Distillation Through Geometry-Aware Representational Alignment" (Bhattarai et al. 2025),
@@ -39,27 +32,17 @@ class FeatureGram(FeatureLoss):
 
     Example:
         >>> import torch
+        >>> from limbeck.features import Feature
         >>> teacher = Feature(torch.randn(8, 3, 5))
         >>> student = Feature(7 * teacher.x.flip(-1))   # another scale, and channels in another order
         >>> bool(FeatureGram()(student, teacher) < 1e-5)
         True
     """
 
-    needs: ClassVar[Match] = Match.POSITIONS
-    minimum_batch: ClassVar[int] = 2
-
-    def __init__(self, *, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.eps = eps
-
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
+    def apart(self, student: Float[Tensor, "M Cs"], teacher: Float[Tensor, "M Ct"], /) -> Float[Tensor, ""]:
         """The formula."""
-        valid = both_valid(student.mask, teacher.mask)
-        x, y = (
-            unit_frobenius(centred_positions(each.x, valid).flatten(0, 1), eps=self.eps) for each in (student, teacher)
+        return (
+            (student.T @ student).square().sum()
+            + (teacher.T @ teacher).square().sum()
+            - 2 * (student.T @ teacher).square().sum()
         )
-        return (x.T @ x).square().sum() + (y.T @ y).square().sum() - 2 * (x.T @ y).square().sum()
-
-    def extra_repr(self) -> str:
-        """Options."""
-        return f"eps={self.eps}"

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limbeck._math.masking import both_valid
-from limbeck._math.moments import channel_correlation, standardised
-from limbeck.errors import RecipeError
-from limbeck.features import Feature
-from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck._math.moments import channel_correlation
+from limbeck.losses.standardised_log import StandardisedLog
 
 
-class LogCorrelation(FeatureLoss):
+class LogCorrelation(StandardisedLog):
     r"""Have channels that correlate with the teacher's, the worst of them first.
 
     From the official code of "Understanding the Role of the Projector in Knowledge Distillation" (Miles & Mikolajczyk,
@@ -42,33 +36,14 @@ class LogCorrelation(FeatureLoss):
 
     Example:
         >>> import torch
+        >>> from limbeck.features import Feature
         >>> teacher = Feature(torch.tensor([[[1.0]], [[-1.0]]]))
         >>> LogCorrelation()(Feature(-teacher.x), teacher)   # log of 2 to the 4th
         tensor(2.7726)
     """
 
-    needs: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS
-    non_negative: ClassVar[bool] = False
-    zero_when_equal: ClassVar[bool] = False
-    minimum_batch: ClassVar[int] = 2
-
-    def __init__(self, *, power: float = 4.0, eps: float = 1e-5) -> None:
-        super().__init__()
-        if power < 1:
-            raise RecipeError(f"LogCorrelation needs a power of at least 1. Found {power}. The paper takes 4.")
-        self.power = power
-        self.eps = eps
-
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
-        """The formula."""
-        valid = both_valid(student.mask, teacher.mask)
-        s, t = (standardised(each.x, valid, eps=_VARIANCE) for each in (student, teacher))
-        correlation = channel_correlation(s, t, valid).diagonal()
-        return ((correlation - 1).abs().pow(self.power).sum() + self.eps).log()
-
-    def extra_repr(self) -> str:
-        """Options."""
-        return f"power={self.power}, eps={self.eps}"
-
-
-_VARIANCE = 1e-5
+    def errors(
+        self, student: Float[Tensor, "B N C"], teacher: Float[Tensor, "B N C"], valid: Bool[Tensor, "B N"] | None, /
+    ) -> Tensor:
+        """How far every channel's correlation is from 1."""
+        return channel_correlation(student, teacher, valid).diagonal() - 1

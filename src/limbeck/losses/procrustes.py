@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck._math.gram import unit_frobenius
-from limbeck._math.masking import both_valid
-from limbeck._math.moments import centred_positions
-from limbeck.features import Feature
-from limbeck.links import Match
-from limbeck.losses.family import FeatureLoss
+from limbeck.losses.geometry import Geometry
 
 
-class Procrustes(FeatureLoss):
+class Procrustes(Geometry):
     r"""Match the teacher's positions after the best rotation, which is found anew at every step.
 
     From "Knowledge Distillation Through Geometry-Aware Representational Alignment" (Bhattarai et
@@ -38,28 +31,14 @@ class Procrustes(FeatureLoss):
         ShapeMismatch: if positions differ, or the batch holds one sample.
 
     Example:
+        >>> from limbeck.features import Feature
         >>> teacher = Feature(torch.randn(8, 3, 5))
         >>> student = Feature(7 * teacher.x.flip(-1))   # another scale, and channels in another order
         >>> bool(Procrustes()(student, teacher) < 1e-5)
         True
     """
 
-    needs: ClassVar[Match] = Match.POSITIONS
-    minimum_batch: ClassVar[int] = 2
-
-    def __init__(self, *, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.eps = eps
-
-    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
+    def apart(self, student: Float[Tensor, "M Cs"], teacher: Float[Tensor, "M Ct"], /) -> Float[Tensor, ""]:
         """The formula."""
-        valid = both_valid(student.mask, teacher.mask)
-        x, y = (
-            unit_frobenius(centred_positions(each.x, valid).flatten(0, 1), eps=self.eps) for each in (student, teacher)
-        )
-        common = torch.linalg.svdvals(x.T @ y).sum()
-        return x.square().sum() + y.square().sum() - 2 * common
-
-    def extra_repr(self) -> str:
-        """Options."""
-        return f"eps={self.eps}"
+        common = torch.linalg.svdvals(student.T @ teacher).sum()
+        return student.square().sum() + teacher.square().sum() - 2 * common

@@ -6,11 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck._math.answers import kl, log_mixture
-from limbeck.errors import RecipeError
-from limbeck.outputs.divergence import PIECE, Divergence
+from limbeck.outputs.skewed import Skewed
 
 
-class SkewedForwardKL(Divergence):
+class SkewedForwardKL(Skewed):
     r"""Give probability to what the teacher holds possible, with a gradient that stays bounded.
 
     From "DistiLLM: Towards Streamlined Distillation for Large Language Models" (Ko et al., ICML 2024),
@@ -41,16 +40,6 @@ class SkewedForwardKL(Divergence):
         True
     """
 
-    def __init__(self, *, alpha: float = 0.1, piece: int = PIECE) -> None:
-        super().__init__(piece=piece)
-        if not 0 <= alpha < 1:
-            raise RecipeError(f"SkewedForwardKL needs an alpha from 0 to below 1. Found {alpha}. The paper takes 0.1.")
-        self.alpha = alpha
-
     def apart(self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M K"], /) -> Float[Tensor, " M"]:
         """The divergence, row by row."""
         return kl(teacher, log_mixture(teacher, student, share=self.alpha))
-
-    def extra_repr(self) -> str:
-        """Options."""
-        return f"alpha={self.alpha}, {super().extra_repr()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,8 +68,8 @@ def cached_teacher(
     *,
     batches: Iterable[Batch],
     read_output: ReadOutput,
-) -> CachedTeacher:
-    """A teacher that answers from the cache, with encodings that are ready.
+) -> tuple[CachedTeacher, dict[str, float]]:
+    """A teacher that answers from the cache, with encodings that are ready, and the relative error of each field.
 
     Args:
         live: runs where a row is missing.
@@ -101,19 +101,18 @@ def cached_teacher(
         read_output=read_output,
         logits=tuple(answer.shape[1:]) if isinstance(answer, torch.Tensor) else None,
     )
-    cached.fit(batches)
-    return cached
+    return cached, cached.fit(batches)
 
 
-def described_cache(cached: CachedTeacher, batches: Iterable[Batch]) -> Choice:
-    """How large the cache is and how exact, measured on a few batches."""
-    errors = {name: round(error, 5) for name, error in cached.fit(batches).items()}
+def described_cache(cached: CachedTeacher, errors: Mapping[str, float]) -> Choice:
+    """How large the cache is, and how exact by the relative error of each field."""
     rows = cached.cache.rows
     reason = (
         f"{cached.cache.origin.encoding}, {cached.bytes_per_sample} bytes for each of {rows} views of samples; "
         "numbers: root mean square error of storing over the deviation, by site"
     )
-    return Choice("teacher cache", f"{cached.size / 1e6:.1f} MB in '{cached.cache.place}'", reason, errors)
+    rounded = {name: round(error, 5) for name, error in errors.items()}
+    return Choice("teacher cache", f"{cached.size / 1e6:.1f} MB in '{cached.cache.place}'", reason, rounded)
 
 
 def spot_check(cached: CachedTeacher, loaders: KeyedLoaders, adapt: Adapt, device: Any) -> int:

@@ -13,6 +13,7 @@ import limbeck.associations
 import limbeck.losses
 import limbeck.projectors
 import limbeck.targets
+from limbeck.cache.keying import Keys
 from limbeck.context import Heads
 from limbeck.errors import PlanMismatch, ShapeMismatch
 from limbeck.links import Link, Match
@@ -181,9 +182,9 @@ def check(
         )
 
 
-def needs_keys(losses: Iterable[Part]) -> bool:
-    """Whether a loss must know samples by number."""
-    return any("keys" in each.resolve(LOSSES).requires for each in losses)
+def keys_for(losses: Iterable[Part]) -> Keys | None:
+    """How samples are known by number, if a loss must know them so."""
+    return Keys() if any("keys" in each.resolve(LOSSES).requires for each in losses) else None
 
 
 def fuses(association: Part | None) -> Match:

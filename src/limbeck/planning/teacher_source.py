@@ -36,11 +36,11 @@ def teacher_source(
             yield live, notes
             return
         options = {"batches": pair.batches, "read_output": pair.read_output}
-        cached = cached_teacher(live, distiller, pair.keyed, cache, **options)
+        cached, errors = cached_teacher(live, distiller, pair.keyed, cache, **options)
         try:
             checked = spot_check(cached, pair.keyed, pair.adapt, device)
             check = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
-            yield cached, (*notes, described_cache(cached, pair.batches), check)
+            yield cached, (*notes, described_cache(cached, errors), check)
         finally:
             cached.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,35 +82,43 @@ class RateSearch:
         if self.budget is None or validation is None:
             reason = "no validation data to search with" if validation is None else "the search was switched off"
             return DEFAULT_RATE, Choice("learning rate", DEFAULT_RATE, reason)
+        options: dict[str, Any] = {"metric": metric, "adapt": adapt, "accelerator": accelerator}
         found: dict[float, Evaluation | None] = {}
         with ProgressBar("Learning rate", len(self.grid), show=show) as bar:
             for rate in self.grid:
-                trial = copy.deepcopy(distiller)
-                trial.total_steps = self.short.steps
-                trainer = Trainer(
-                    trial,
-                    source,
-                    settings=self.settings,
-                    lr=rate,
-                    length=self.short,
-                    metric=metric,
-                    adapt=adapt,
-                    accelerator=accelerator,
-                    label=None,
-                )
-                try:
-                    found[rate] = trainer.fit(train, validation)
-                except Diverged:
-                    found[rate] = None
-                except KeyboardInterrupt:
-                    raise Interrupted(
-                        f"Stopped while the learning rate was searched, at lr={rate:g}; the student is not trained yet."
-                    ) from None
-                finally:
-                    # What a trial left with accelerate must not be in the training's checkpoints.
-                    accelerator.free_memory()
-                    trial.close()
+                found[rate] = self._tried(rate, distiller, source, train, validation, **options)
                 bar.advance(note=f"lr {rate:g}")
+        return self._chosen(found)
+
+    def _tried(
+        self,
+        rate: float,
+        distiller: Distiller,
+        source: FeatureSource | None,
+        train: Iterable[Any],
+        validation: Iterable[Any],
+        *,
+        accelerator: Accelerator,
+        **options: Any,
+    ) -> Evaluation | None:
+        """What a short run at a rate comes to; ``None`` if it diverges."""
+        trial = copy.deepcopy(distiller)
+        trial.total_steps = self.short.steps
+        given: dict[str, Any] = {"settings": self.settings, "lr": rate, "length": self.short, "label": None}
+        try:
+            return Trainer(trial, source, accelerator=accelerator, **given, **options).fit(train, validation)
+        except Diverged:
+            return None
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Stopped while the learning rate was searched, at lr={rate:g}; the student is not trained yet."
+            ) from None
+        finally:
+            # What a trial left with accelerate must not be in the training's checkpoints.
+            accelerator.free_memory()
+            trial.close()
+
+    def _chosen(self, found: Mapping[float, Evaluation | None]) -> tuple[float, Choice]:
         best = _best(found)
         if best is None:
             raise Diverged(
@@ -123,7 +131,7 @@ class RateSearch:
         return best, Choice("learning rate", best, reason, numbers)
 
 
-def _best(found: dict[float, Evaluation | None]) -> float | None:
+def _best(found: Mapping[float, Evaluation | None]) -> float | None:
     best: float | None = None
     for rate, evaluation in found.items():
         if evaluation is not None and evaluation.better_than(None if best is None else found[best]):

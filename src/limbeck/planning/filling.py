@@ -13,6 +13,7 @@ from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.cache.keyed import Keyed
 from limbeck.cache.keying import KeyedLoaders
 from limbeck.progress import ProgressBar
+from limbeck.training.loaders import like
 
 
 def fill(
@@ -51,9 +52,4 @@ def _shown(loader: DataLoader[Any], view: int) -> Iterator[Any]:
 
 def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:
     """Every sample once, in order, whatever the sampler leaves out."""
-    return DataLoader(
-        loader.dataset,
-        batch_size=loader.batch_size or 32,
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-    )
+    return like(loader, loader.dataset, batch_size=loader.batch_size or 32, generator=None)
