@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 EXTRA ?= dev
 
-.PHONY: demo test lint format bench-speed clean
+.PHONY: demo test lint format bench-speed bench-quality clean
 
 # torch comes with pip, as pip knows where a machine keeps its wheels.
 $(VENV)/demo.stamp: pyproject.toml
@@ -39,6 +39,10 @@ format: $(VENV)/dev.stamp
 # Writes benchmarks/speed/summary.json and docs/reference/performance.md; QUICK=1 only tries the program.
 bench-speed: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
+
+# Goes on where it was stopped; PART=2 runs the second of several parts, QUICK=1 only tries the program.
+bench-quality: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.quality.run
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

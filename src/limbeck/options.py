@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from limbeck.batch import Adapt, ReadOutput
-from limbeck.errors import RecipeError, RunError
+from limbeck.errors import RunError
 from limbeck.planning import Plan
 from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
-from limbeck.planning.stated import Layouts, Sites
+from limbeck.planning.stated import Layouts, Sites, refuse_both
 from limbeck.recipe.recipe import Recipe
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
@@ -51,10 +51,6 @@ class Options:
     command: str | None = None
 
     def __post_init__(self) -> None:
-        if self.recipe is not None and self.plan is not None:
-            raise RecipeError(
-                f"A plan brings the recipe that it was made from ('{self.plan.recipe.name}'). Found the recipe "
-                f"'{self.recipe.name}' beside it. Give one of the two, or make a new plan from the recipe."
-            )
+        refuse_both(self.recipe, self.plan)
         if self.resume and self.run_dir is None:
             raise RunError("What is resumed is the run in a folder. Found none. Give run_dir= (--run-dir).")

@@ -8,7 +8,9 @@ from torch import nn
 
 from limbeck.batch import unwrap
 from limbeck.capture.address import Address
-from limbeck.errors import LayoutError, SiteError, nearest
+from limbeck.errors import LayoutError, RecipeError, SiteError, nearest
+from limbeck.planning.plan import Plan
+from limbeck.recipe.recipe import Recipe
 
 SIDES = ("teacher", "student")
 Sites = Mapping[str, Sequence[str]]
@@ -62,6 +64,19 @@ def stated_layouts(layouts: Layouts | None, teacher: nn.Module, student: nn.Modu
         for side in having:
             found[side][site] = axes
     return found
+
+
+def refuse_both(recipe: Recipe | None, plan: Plan | None) -> None:
+    """Refuse a recipe beside a plan.
+
+    Raises:
+        RecipeError: if both are given.
+    """
+    if recipe is not None and plan is not None:
+        raise RecipeError(
+            f"A plan brings the recipe that it was made from ('{plan.recipe.name}'). Found the recipe '{recipe.name}' "
+            "beside it. Give one of the two, or make a new plan from the recipe."
+        )
 
 
 def _of_side(side: str, found: dict[str, dict[str, str]]) -> dict[str, str]:
