@@ -18,8 +18,6 @@ def pytest_configure(config):
     if DEVICE != "cpu":
         torch.set_default_device(DEVICE)
     torch.set_default_dtype(DTYPE)
-    # Tests compute on tiny tensors, for which several threads only wait for each other.
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
