@@ -34,7 +34,24 @@ def resumed_plan(
     file = run_dir / "plan.yaml"
     if not file.is_file():
         return None
-    saved = Plan.load(file)
+    return as_begun(Plan.load(file), str(run_dir), recipe=recipe, plan=plan, settings=settings)
+
+
+def as_begun(
+    saved: Plan, where: str, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]
+) -> Plan:
+    """The plan that a training was begun with, if what is given now agrees with it.
+
+    Args:
+        saved: the plan.
+        where: the training was saved, for the error.
+        recipe: the recipe given now, ``None`` for none.
+        plan: the plan given now, ``None`` for none.
+        settings: the training settings given now, ``None`` for those not given.
+
+    Raises:
+        RunError: if any of them is another; names each, with both values.
+    """
     changed = _changed_settings(saved.training, settings)
     if recipe is not None:
         changed += [f"the recipe's {key}" for key in _changed_keys(saved.recipe, recipe)]
@@ -43,7 +60,7 @@ def resumed_plan(
         changed += [f"the plan's {part}" for part in parts if _content(saved, part) != _content(plan, part)]
     if changed:
         raise RunError(
-            f"A run goes on only as it was begun. Found something else than in '{run_dir}': {'; '.join(changed)}. "
+            f"A run goes on only as it was begun. Found something else than in '{where}': {'; '.join(changed)}. "
             "Leave that out, or give another run_dir (--run-dir) for a new run."
         )
     return saved

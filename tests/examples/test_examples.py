@@ -24,6 +24,14 @@ def test_the_loop_of_ones_own_ends_with_a_student_near_its_teacher(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_trainer_of_lightning_ends_with_a_student_that_learnt(capsys):
+    runpy.run_path(str(EXAMPLES / "lightning_digits.py"), run_name="__main__")
+    (student,) = final_accuracies(capsys.readouterr().out.splitlines()[-1])
+    assert student > 0.85
+
+
+@pytest.mark.slow
 def test_the_two_modules_end_with_students_that_learnt(capsys):
     runpy.run_path(str(EXAMPLES / "two_modules.py"), run_name="__main__")
     teacher, alone, student = final_accuracies("\n".join(capsys.readouterr().out.splitlines()[-3:]))
