@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from limbeck.distiller import Distiller, Term
     from limbeck.errors import LimbeckError
     from limbeck.features import Feature
+    from limbeck.initialising import copy_layers
     from limbeck.links import FeatureSpec, Link, Match
     from limbeck.planning import Plan
     from limbeck.recipe import Recipe
@@ -35,6 +36,7 @@ _HOMES = {
     "Term": "limbeck.distiller",
     "LimbeckError": "limbeck.errors",
     "Feature": "limbeck.features",
+    "copy_layers": "limbeck.initialising",
     "FeatureSpec": "limbeck.links",
     "Link": "limbeck.links",
     "Match": "limbeck.links",
@@ -59,6 +61,7 @@ __all__ = [
     "Report",
     "Teacher",
     "Term",
+    "copy_layers",
     "distill",
     "load",
     "plan",
