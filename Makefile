@@ -36,7 +36,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Writes benchmarks/speed/summary.json and docs/reference/performance.md; QUICK=1 only tries the program.
+# Writes benchmarks/speed/summary.json and docs/reference/performance.md; QUICK=1 only tries the program, elsewhere.
 bench-speed: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 

@@ -17,7 +17,7 @@ from benchmarks.quality.search import Search, best
 from benchmarks.quality.training import SEARCH_SEED, Case, NotApplicable, Trained
 
 from limbeck.errors import LimbeckError
-from limbeck.training.trainer import Diverged
+from limbeck.training.divergence import Diverged
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,25 @@ import argparse
 import json
 import os
 import platform
+import tempfile
+import time
 from collections.abc import Sequence
 from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.speed.balancing import balancing
 from benchmarks.speed.case import Case
 from benchmarks.speed.catalogue import SYSTEMS
 from benchmarks.speed.epoch import cached_epoch
 from benchmarks.speed.memory import peak, start_pool
 from benchmarks.speed.page import markdown, show
 from benchmarks.speed.pairs import Pair, pairs
+from benchmarks.speed.planning import planning, similarities
 from benchmarks.speed.rounds import Passes, Ratio, build, measure
 from benchmarks.speed.scaling import scaling
-from benchmarks.speed.start import planning, start_up
+from benchmarks.speed.start import start_up
 from benchmarks.speed.systems import Bare, Student
 
 from limbeck.progress import ProgressBar
@@ -32,15 +36,16 @@ _BUDGETS = {"tiny 1-D conv": (20.0, 30), "ResNet-34 to ResNet-18": (80.0, 3), "M
 _QUICK = (0.0, 1)
 
 
-def main(folder: Path = HERE, page: Path | None = PAGE, *, quick: bool = False) -> list[dict[str, Any]]:
+def main(folder: Path = HERE, page: Path = PAGE, *, quick: bool = False) -> list[dict[str, Any]]:
     """Measure everything, print tables, and write ``summary.json``, ``details.json`` and the page.
 
     Args:
         folder: for the JSON files.
-        page: of the documentation; ``None`` for none.
+        page: of the documentation.
         quick: one round of small sizes, to try the program.
     """
     torch.set_num_threads(1)
+    began = time.monotonic()
     summary: list[dict[str, Any]] = []
     planned: list[dict[str, Any]] = []
     with start_pool() as pool:
@@ -61,15 +66,17 @@ def main(folder: Path = HERE, page: Path | None = PAGE, *, quick: bool = False) 
             "machine": _machine(),
             "only tried": quick,
             "scaling": scaling(quick=quick, show=True),
+            "balancing": balancing(quick=quick, show=True),
             "cached_epoch": cached_epoch(quick=quick),
             "start_up": start_up(repeats=1 if quick else 5),
             "planning": planned,
+            "similarities": similarities(quick=quick, show=True),
         }
         _add_memory(summary, peaks)
+    details["seconds"] = round(time.monotonic() - began)
     for name, content in (("summary", summary), ("details", details)):
         (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if page is not None:
-        page.write_text(markdown(summary, details), encoding="utf-8")
+    page.write_text(markdown(summary, details), encoding="utf-8")
     show(summary, details)
     return summary
 
@@ -115,7 +122,11 @@ def _machine() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="only try it")
-    parser.add_argument("--folder", type=Path, default=HERE, help="where the JSON files go")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes")
+    parser.add_argument("--folder", type=Path, help="where the JSON files go; default: beside this program")
+    parser.add_argument("--page", type=Path, help="where the page goes; default: the documentation")
     given = parser.parse_args()
-    main(given.folder, given.page, quick=given.quick)
+    # What is only tried must not take the place of what was measured.
+    place = Path(tempfile.mkdtemp(prefix="limbeck-speed-")) if given.quick else None
+    main(given.folder or place or HERE, given.page or (place / PAGE.name if place else PAGE), quick=given.quick)
+    if place is not None:
+        print(f"Only tried; written to {given.folder or place}, not to {HERE}.")

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import limbeck
 from limbeck.batch import adapt_batch
-from limbeck.cache import Cache, CachedTeacher, Form, Origin, keyed_loader
+from limbeck.cache import Cache, CachedTeacher, DataOrigin, Form, Origin, keyed_loader
 from limbeck.cache.keyed import AdaptKeyed
 from limbeck.choice import Choice
 from limbeck.recipe.settings import Settings
@@ -87,7 +87,7 @@ class _Cached:
         self.settings = Settings(lr=RATE, epochs=1)
         self.accelerator = make_accelerator(self.settings, "cpu")
         sites = self.plan.teacher_sites
-        origin = Origin("teacher", "weights", ("data",), len(loader.dataset), _VIEWS, 0, "float16")
+        origin = Origin("teacher", "weights", {"training": DataOrigin("data", len(loader.dataset), _VIEWS)}, "float16")
         live = limbeck.Teacher(case.teacher, sites)
         forms = [Form(each.site) for each in sites]
         self.source = CachedTeacher(live, Cache(folder, origin), sites=sites, forms=forms)
@@ -173,10 +173,11 @@ def _passed(times: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _drop(folder: Path) -> bool:
     """Let the system forget what it holds of the files, so that they are read from the disk; whether it can."""
-    if not hasattr(os, "posix_fadvise"):
+    files = list(folder.rglob("*.rows"))
+    if not (files and hasattr(os, "posix_fadvise")):
         return False
     os.sync()
-    for path in folder.rglob("*.rows"):
+    for path in files:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return True

@@ -103,7 +103,7 @@ def pairs(*, quick: bool = False) -> list[Pair]:
     Args:
         quick: with images and batches so small that only the program is tried, not its speed.
     """
-    size, batch = (32, 4) if quick else (64, 32)
+    size, batch = (32, 8) if quick else (64, 32)
     widths = (64, 128, 256, 512)
     return [
         Pair(

@@ -67,7 +67,7 @@ class Torchdistill(System):
                 "auxiliary_model_wrapper": {"key": self._wrapper, "kwargs": wrapper},
                 "forward_hook": {"output": [*mine, *projected]},
             },
-            "optimizer": {"key": "AdamW", "kwargs": {"lr": RATE}, "max_grad_norm": CLIP},
+            "optimizer": {"key": "AdamW", "kwargs": {"lr": RATE, "fused": True}, "max_grad_norm": CLIP},
             "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": terms}},
         }
 
@@ -121,7 +121,7 @@ class Timm(System):
         )
         self.task.train()
         self.learnt = list(self.task.trainable_module.parameters())
-        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE)
+        self.optimizer = torch.optim.AdamW(self.learnt, lr=RATE, fused=True)
 
     def train(self) -> None:
         for inputs, labels in self.case.loader(self.clock):

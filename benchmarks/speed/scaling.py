@@ -1,4 +1,4 @@
-"""How the cost of a step grows with links, batch and teacher, and what balancing by gradients costs."""
+"""How the cost of a step grows with links, batch and teacher."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from benchmarks.speed.case import Case
 from benchmarks.speed.pairs import CLASSES, Pair, pairs, resnet
-from benchmarks.speed.rounds import Ratio, build, measure
-from benchmarks.speed.systems import Bare, Limbeck, LimbeckBalanced
+from benchmarks.speed.rounds import Passes, Ratio, build, measure
+from benchmarks.speed.systems import Bare, Limbeck, Student
 from torch import Tensor, nn
 
 from limbeck.progress import ProgressBar
@@ -56,38 +57,30 @@ def _deep(links: int) -> Pair:
 
 
 def scaling(*, quick: bool, show: bool) -> list[dict[str, Any]]:
-    """A row for each size: what varies, its value, limbeck's step over the bare loop's."""
+    """A row for each size: what varies, its value, limbeck's step over the bare loop's and over the student's."""
     images = next(each for each in pairs(quick=quick) if each.name.startswith("ResNet"))
     varied = [("links", links, _deep(links)) for links in ((1, 4) if quick else (1, 4, 16, 64))]
     if not quick:
         varied += [("batch size", size, replace(images, batch_size=size)) for size in (8, 32, 64)]
         varied += [("teacher", name, _taught_by(images, name)) for name in _WIDTHS]
     rows: list[dict[str, Any]] = []
-    with ProgressBar("Scaling", len(varied) + 2, show=show) as bar:
+    with ProgressBar("Scaling", len(varied), show=show) as bar:
         for what, value, pair in varied:
-            built, _ = build(Case(pair, steps=1 if quick else 3), [Bare, Limbeck])
+            built, _ = build(Case(pair, steps=1 if quick else 3), [Bare, Student, Limbeck])
             passes = measure(built, seconds=0 if quick else 6, least=1 if quick else 3)
-            ratio = Ratio.of(passes[Limbeck.name].cpu, passes[Bare.name].cpu)
-            rows.append(
-                {"varied": what, "value": value, "step_ratio": ratio.median, "quartiles": [ratio.low, ratio.high]}
-            )
+            rows.append(_row(what, value, passes))
             bar.advance(note=f"{what} {value}")
-        for pair in [each for each in pairs(quick=quick) if not each.name.startswith("MiniLM")]:
-            rows.append(_balanced(pair, quick=quick))
-            bar.advance(note="balancing")
     return rows
 
 
-def _balanced(pair: Pair, *, quick: bool) -> dict[str, Any]:
-    """The mean of ten steps, of which one measures gradients, over that of fixed weights."""
-    built, _ = build(Case(pair, steps=1 if quick else 10), [Limbeck, LimbeckBalanced])
-    passes = measure(built, seconds=0 if quick else 10, least=1 if quick else 2, whole=True)
-    ratio = Ratio.of(passes[LimbeckBalanced.name].cpu, passes[Limbeck.name].cpu)
-    return _row("TapNorm over Fixed", pair.name, ratio)
-
-
-def _row(varied: str, value: Any, ratio: Ratio) -> dict[str, Any]:
-    return {"varied": varied, "value": value, "step_ratio": ratio.median, "quartiles": [ratio.low, ratio.high]}
+def _row(varied: str, value: Any, passes: dict[str, Passes]) -> dict[str, Any]:
+    own = passes[Limbeck.name].cpu
+    step, alone = (Ratio.of(own, passes[system.name].cpu) for system in (Bare, Student))
+    return {
+        "varied": varied, "value": value, "milliseconds": round(1000 * float(np.median(own)), 1),
+        "step_ratio": step.median, "quartiles": [step.low, step.high],
+        "step_ratio_to_student": alone.median, "to_student_quartiles": [alone.low, alone.high],
+    }  # fmt: skip
 
 
 def _taught_by(pair: Pair, name: str) -> Pair:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 import limbeck
 from limbeck.batch import adapt_batch
-from limbeck.cache import Cache, CachedTeacher, Form, Origin, keyed_loader
+from limbeck.cache import Cache, CachedTeacher, DataOrigin, Form, Origin, keyed_loader
 from limbeck.cache.keyed import AdaptKeyed
 from limbeck.choice import Choice
 from limbeck.recipe.settings import Settings
@@ -175,13 +175,6 @@ class Limbeck(System):
         trainer.fit(self.loader())
 
 
-class LimbeckBalanced(Limbeck):
-    """The same with weights from gradient norms, measured every ten steps."""
-
-    name = "limbeck, TapNorm"
-    balancer: ClassVar[dict[str, Any]] = {"kind": "TapNorm"}
-
-
 class LimbeckCached(Limbeck):
     """limbeck's trainer with the teacher's features read from disk, in two bytes a number."""
 
@@ -189,7 +182,7 @@ class LimbeckCached(Limbeck):
 
     def make_source(self) -> FeatureSource:
         self._folder = tempfile.TemporaryDirectory(prefix="limbeck-speed-")
-        origin = Origin("teacher", "weights", ("data",), self.case.count, 1, 0, "float16")
+        origin = Origin("teacher", "weights", {"training": DataOrigin("data", self.case.count)}, "float16")
         live = limbeck.Teacher(self.case.teacher, self.plan.teacher_sites)
         sites = self.plan.teacher_sites
         cached = CachedTeacher(
@@ -206,7 +199,7 @@ class LimbeckCached(Limbeck):
         return cached
 
     def loader(self) -> DataLoader[Any]:
-        return keyed_loader(self.case.loader(self.clock))
+        return keyed_loader(self.case.loader(self.clock), drawn=False)
 
 
 class LimbeckLoop(Limbeck):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 
@@ -16,6 +17,8 @@ class Context(NamedTuple):
         student_output: the student's logits.
         teacher_output: the teacher's logits, or its :class:`TopAnswers`.
         student_loss: the loss that the student's own forward returned.
+        mask: ``False`` at positions that are padding; of the inputs, so that it says something of logits with one
+            answer for each of them only.
     """
 
     targets: Any = None
@@ -23,6 +26,7 @@ class Context(NamedTuple):
     student_output: Any = None
     teacher_output: Any = None
     student_loss: Tensor | None = None
+    mask: Bool[Tensor, "B N"] | None = None
 
 
 NOTHING_KNOWN = Context()

@@ -42,6 +42,10 @@ class PlanMismatch(LimbeckError):
     """A saved plan no longer fits the models it is used with."""
 
 
+class CacheError(LimbeckError):
+    """A cache cannot be used or written."""
+
+
 class RunError(LimbeckError):
     """A run folder cannot be written, read or resumed."""
 

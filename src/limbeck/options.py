@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
 from limbeck.planning.stated import Layouts, Sites, refuse_both
 from limbeck.recipe.recipe import Recipe
+from limbeck.resuming import resumed_cache
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
 
@@ -54,3 +55,18 @@ class Options:
         refuse_both(self.recipe, self.plan)
         if self.resume and self.run_dir is None:
             raise RunError("What is resumed is the run in a folder. Found none. Give run_dir= (--run-dir).")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What ``run.json`` keeps of what was said."""
+        return {**self.sources, "cache": None if self.cache is None else self.cache.plain()}
+
+    def as_begun(self) -> Options:
+        """The same with the cache of the run that is resumed, if one is.
+
+        Raises:
+            RunError: if another is given.
+        """
+        if not self.resume or self.run_dir is None:
+            return self
+        return replace(self, cache=resumed_cache(self.run_dir, self.cache))

@@ -25,7 +25,7 @@ from limbeck.planning.filling import fill
 from limbeck.planning.fitting import keys_for
 from limbeck.planning.require_models import require_models
 from limbeck.planning.task_loss import with_task_loss
-from limbeck.planning.teacher_source import teacher_source
+from limbeck.planning.teacher_source import answering, teacher_source
 from limbeck.randomness import seed_all
 from limbeck.recipe.recipe import Recipe, explain
 from limbeck.recipe.settings import Settings
@@ -71,7 +71,7 @@ class Pipeline:
         validation: Iterable[Any] | None,
         options: Options,
     ) -> None:
-        self.teacher, self.student, self.options = teacher, student, options
+        self.teacher, self.student, self.options = teacher, student, options.as_begun()
         self._data = (train, validation)
         self._started = time.monotonic()
         self._stage = "The models were being looked at and the distillation planned"
@@ -117,7 +117,7 @@ class Pipeline:
         options: dict[str, Any] = {"read_output": read_output, "task_loss": self.options.task_loss, "heads": pair.heads}
         distiller = build(plan, self.student, total_steps=steps, **options)
         try:
-            with teacher_source(pair, distiller, self.options.cache, self.accelerator.device) as (source, notes):
+            with teacher_source(pair, distiller, self.options.cache, self.accelerator) as (source, notes):
                 yield distiller, source, notes
         finally:
             distiller.close()
@@ -205,9 +205,11 @@ class Pipeline:
 
     def _planned(self) -> Plan:
         """The plan: checked if there was one, made if not."""
-        saved = self._saved_plan
+        saved, options = self._saved_plan, self.options
+        own_loss = options.task_loss is not None
+        planning: dict[str, Any] = {"names": options.names, "own_loss": own_loss, "show": self._shows}
         if saved is None:
-            plan = self.pair.plan(self._recipe, names=self.options.names, show=self._shows)
+            plan = self.pair.plan(self._recipe, **planning)
         else:
             try:
                 plan = check_plan(
@@ -222,7 +224,7 @@ class Pipeline:
             except PlanMismatch:
                 if not self.options.replan:
                     raise
-                plan = self.pair.plan(saved.recipe, names=self.options.names, show=self._shows)
+                plan = self.pair.plan(saved.recipe, **planning)
                 changed = diff_plans(saved, plan)
                 plan = plan.with_choices(Choice("re-planned", changed, "the saved plan no longer fitted"))
                 if self.accelerator.is_main_process:
@@ -234,11 +236,11 @@ class Pipeline:
         pair = self.pair
         fit_targets(distiller, source, pair.batches, show=self._shows)
         pair.dry_run(distiller, source)
-        plan = self._teacher_checked(plan, distiller)
+        plan = self._teacher_checked(plan, distiller, source)
         selection = self._selection(distiller)
         plan = plan.with_choices(selection.choice, *frozen_choices(self.student))
         before = linked_similarity(distiller, source, pair.batches)
-        self.record.begin(plan, pair.batches[0], self.options.sources)
+        self.record.begin(plan, pair.batches[0], self.options.facts)
         rate, choice = self._rate(plan, length, distiller, source, selection)
         plan = plan.with_training(lr=rate).with_choices(choice)
         self.record.plan(plan)
@@ -252,7 +254,7 @@ class Pipeline:
             plan=plan,
             history=trainer.history,
             evaluation=evaluation,
-            teacher_score=self._teacher_score(evaluation, selection.metric),
+            teacher_score=self._teacher_score(evaluation, selection.metric, source),
             before=before,
             after=linked_similarity(distiller, source, pair.batches),
             seconds=time.monotonic() - self._started,
@@ -263,13 +265,13 @@ class Pipeline:
         trainer.remove_checkpoint()
         return report
 
-    def _teacher_checked(self, plan: Plan, distiller: Distiller) -> Plan:
+    def _teacher_checked(self, plan: Plan, distiller: Distiller, source: FeatureSource) -> Plan:
         pair = self.pair
         comparable = pair.facts.task.labelled and pair.facts.same_outputs
         if not (self.options.check_teacher and distiller.needs_teacher and comparable):
             return plan
         found = check_teacher(
-            self.teacher,
+            answering(source, self.teacher, self.accelerator.device),
             [each for each in (pair.validation, pair.train) if each is not None],
             pair.facts.task,
             adapt=pair.adapt,
@@ -332,12 +334,14 @@ class Pipeline:
             label="Distilling" if self.options.progress else None,
         )
 
-    def _teacher_score(self, evaluation: Evaluation | None, metric: Metric | None) -> float | None:
+    def _teacher_score(
+        self, evaluation: Evaluation | None, metric: Metric | None, source: FeatureSource
+    ) -> float | None:
         pair = self.pair
         if metric is None or evaluation is None or pair.validation is None or not pair.facts.same_outputs:
             return None
         return score(
-            self.teacher,
+            answering(source, self.teacher, self.accelerator.device),
             pair.validation,
             metric=metric,
             adapt=pair.adapt,

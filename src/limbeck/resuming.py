@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import RunError
+from limbeck.planning.caching import CacheSettings
 from limbeck.planning.plan import Plan
 from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
+from limbeck.training.run_folder import RunFolder
 
 # What a recipe or plan says about itself changes no number.
 _WORDS = {"name", "summary", "reasons"}
@@ -37,9 +39,33 @@ def resumed_plan(
     return as_begun(Plan.load(file), str(run_dir), recipe=recipe, plan=plan, settings=settings)
 
 
-def as_begun(
-    saved: Plan, where: str, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]
-) -> Plan:
+def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings | None:
+    """How the run in a folder caches its teacher; as given now, if the run was stopped before it said so.
+
+    Args:
+        run_dir: folder of the run.
+        given: what is said now, ``None`` for nothing. The cache may have moved.
+
+    Raises:
+        RunError: if that is not how the run was begun; names each difference.
+    """
+    folder = RunFolder(run_dir)
+    facts = folder.description if folder.exists else {}
+    if "cache" not in facts:
+        return given
+    begun = None if facts["cache"] is None else CacheSettings(**facts["cache"])
+    if given is None or begun is None:
+        if given is not None:
+            raise _otherwise(str(run_dir), [f"the teacher is not cached there and in '{given.place}' now"])
+        return begun
+    pairs = [("cache_encoding", begun.encoding, given.encoding)]
+    pairs += [("cache_views", begun.views, given.views)] if given.views is not None else []
+    if changed := _said(pairs):
+        raise _otherwise(str(run_dir), changed)
+    return CacheSettings(given.place, begun.encoding, begun.views)
+
+
+def as_begun(saved: Plan, where: str, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]) -> Plan:
     """The plan that a training was begun with, if what is given now agrees with it.
 
     Args:
@@ -59,17 +85,25 @@ def as_begun(
         parts = (part for part in Plan.model_fields if part not in _FOUND)
         changed += [f"the plan's {part}" for part in parts if _content(saved, part) != _content(plan, part)]
     if changed:
-        raise RunError(
-            f"A run goes on only as it was begun. Found something else than in '{where}': {'; '.join(changed)}. "
-            "Leave that out, or give another run_dir (--run-dir) for a new run."
-        )
+        raise _otherwise(where, changed)
     return saved
+
+
+def _otherwise(where: str, changed: list[str]) -> RunError:
+    return RunError(
+        f"A run goes on only as it was begun. Found something else than in '{where}': {'; '.join(changed)}. "
+        "Leave that out, or give another run_dir (--run-dir) for a new run."
+    )
 
 
 def _changed_settings(saved: Settings, settings: Mapping[str, Any]) -> list[str]:
     said = {name: value for name, value in settings.items() if value is not None}
     asked = saved.given(**said)
-    pairs = [(name, getattr(saved, name), getattr(asked, name)) for name in said]
+    return _said([(name, getattr(saved, name), getattr(asked, name)) for name in said])
+
+
+def _said(pairs: list[tuple[str, Any, Any]]) -> list[str]:
+    """In words, what differs of names with what was and what is."""
     return [
         f"{name} is {'not given' if was is None else was} there and {now} now" for name, was, now in pairs if was != now
     ]

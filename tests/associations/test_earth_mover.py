@@ -41,3 +41,11 @@ def test_the_flow_is_a_constant_for_the_gradient():
     compared = Compared(costs, range(4))
     (gradient,) = torch.autograd.grad(association(compared), costs)
     torch.testing.assert_close(gradient, association.weigh(compared))
+
+
+def test_value_by_hand():
+    # The flow adds up to 1, so that it does not matter where it goes if all costs are 3.
+    many, one = EarthMover([(0, 0), (0, 1), (1, 0), (1, 1)]), EarthMover([(0, 0), (0, 1)])
+    assert many(Compared(torch.full((1, 4), 3.0), range(4))).item() == pytest.approx(3.0, rel=1e-4)
+    # One student site must give half of its mass to each teacher site.
+    assert one(Compared(torch.tensor([[1.0, 5.0]]), range(2))).item() == pytest.approx(3.0, rel=1e-4)

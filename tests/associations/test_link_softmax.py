@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -36,3 +38,10 @@ def test_entropy_keeps_shares_apart_from_zero():
 def test_negative_entropy_is_refused():
     with pytest.raises(RecipeError, match="at least 0"):
         LinkSoftmax(PAIRS, entropy=-1.0)
+
+
+def test_value_by_hand():
+    association = LinkSoftmax([(0, 0), (0, 1)], entropy=0.5)
+    # (1 + 3) / 2 less half of log 2, the entropy of two equal shares.
+    found = association(Compared(torch.tensor([[1.0, 3.0]]), range(2))).item()
+    assert found == pytest.approx(2 - 0.5 * math.log(2))

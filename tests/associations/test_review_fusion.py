@@ -3,9 +3,13 @@ import torch
 import torch.nn.functional as F
 
 from limbeck.associations import ReviewFusion
-from limbeck.errors import PlanMismatch
+from limbeck.balancers import Fixed
+from limbeck.distiller import Distiller, Term
+from limbeck.distiller.term_group import TermGroup
+from limbeck.errors import PlanMismatch, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link
+from limbeck.losses import HCL
 
 SHALLOW = FeatureSpec("layer1", "BCHW", 4, 64, (8, 8), depth=0.5)
 DEEP = FeatureSpec("layer2", "BCHW", 6, 16, (4, 4), depth=1.0)
@@ -50,3 +54,13 @@ def test_a_vector_is_a_map_of_one_position():
 def test_two_links_of_one_student_site_are_refused():
     with pytest.raises(PlanMismatch, match="SameDepth"):
         ReviewFusion.for_links([Link(SHALLOW, SHALLOW), Link(SHALLOW, DEEP)])
+
+
+def test_a_single_sample_is_refused_with_the_reason_before_and_in_a_step():
+    links = [Link(SHALLOW, SHALLOW), Link(VECTOR, VECTOR)]
+    group = TermGroup([Term(link, loss=HCL()) for link in links], ReviewFusion.for_links(links))
+    student = torch.nn.ModuleDict({"layer1": torch.nn.Identity(), "pool": torch.nn.Identity()})
+    assert Distiller(student, terms=[group], balancer=Fixed(["feature"])).minimum_batch == 2
+    features = {"layer1": Feature(torch.randn(1, 64, 4), (8, 8)), "pool": Feature(torch.randn(1, 1, 7))}
+    with pytest.raises(ShapeMismatch, match="ReviewFusion needs at least 2 samples in a batch. Found 1"):
+        group(features, features)

@@ -47,3 +47,8 @@ def test_sudden_rise_leaves_weight_for_the_others():
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(RecipeError, match="DWA needs"):
         DWA(GROUPS, **options)
+
+
+def test_value_by_hand():
+    # Two losses halved, one stood still: e^(1/4), e^(1/4) and e^(1/2), times 3 over their sum.
+    assert stepped([[4.0, 2.0, 1.0], [2.0, 1.0, 1.0]], every=1) == pytest.approx([0.9135, 0.9135, 1.1730], abs=1e-4)

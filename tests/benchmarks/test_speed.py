@@ -1,12 +1,16 @@
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from benchmarks.speed.__main__ import HERE, PAGE
+from benchmarks.speed.balancing import gradient_balancers
 from benchmarks.speed.case import Case
 from benchmarks.speed.catalogue import SYSTEMS
+from benchmarks.speed.page import within
 from benchmarks.speed.pairs import pairs
 from benchmarks.speed.peers import Timm
 from benchmarks.speed.rounds import Ratio, build, measure
@@ -63,10 +67,10 @@ def test_a_pass_gives_the_steps_that_were_asked_for():
 
 def test_a_pass_with_the_cache_never_runs_the_teacher():
     cached = LimbeckCached(Case(TINY, steps=2))
-    computed = cached.source.uses.computed
+    computed, read = cached.source.uses.computed, cached.source.uses.read
     cached.run()
     assert cached.source.uses.computed == computed
-    assert cached.source.uses.read == 2 + UNTIMED + 1
+    assert cached.source.uses.read - read == 2 + UNTIMED + 1
 
 
 def test_a_step_lasts_from_its_batch_to_the_next():
@@ -87,16 +91,39 @@ def test_what_cannot_be_done_says_why():
         Timm(Case(TEXT, steps=1))
 
 
+def test_every_balancer_that_measures_gradients_is_timed():
+    assert {"TapNorm", "GradNorm", "ConflictGate", "ConflictResolver"} <= set(gradient_balancers())
+    assert "Fixed" not in gradient_balancers()
+
+
+def test_balancers_above_the_limit_are_named():
+    rows = [
+        {"pair": "tiny", "balancer": "TapNorm", "ratio": 1.05, "quartiles": [1.0, 1.1]},
+        {"pair": "tiny", "balancer": "Gate", "ratio": 1.2, "quartiles": [1.1, 1.3]},
+        {"pair": "tiny", "balancer": "Missing", "reason": "cannot be imported"},
+    ]
+    assert within(rows).strip().endswith("Gate on tiny (1.20).")
+    assert within(rows[:1]).startswith("None costs more")
+
+
 @pytest.mark.slow
-def test_the_whole_benchmark_runs_and_writes_what_is_promised(tmp_path):
-    page = tmp_path / "performance.md"
-    command = [sys.executable, "-m", "benchmarks.speed", "--quick", "--folder", str(tmp_path), "--page", str(page)]
-    subprocess.run(command, check=True, capture_output=True)
-    summary = json.loads((tmp_path / "summary.json").read_text())
+def test_a_trial_leaves_what_was_measured_alone(tmp_path):
+    files = [HERE / "summary.json", HERE / "details.json", PAGE]
+    before = [path.read_bytes() for path in files]
+    command = [sys.executable, "-m", "benchmarks.speed", "--quick"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert [path.read_bytes() for path in files] == before
+    (written,) = tmp_path.glob("limbeck-speed-*/summary.json")
+    _check_summary(json.loads(written.read_text()))
+    text = (written.parent / PAGE.name).read_text()
+    assert all(f"| {pair.name} | limbeck cached |" in text for pair in pairs())
+    assert all(f"| {pair.name} | {name} |" in text for pair in pairs() for name in gradient_balancers())
+
+
+def _check_summary(summary):
     assert {(row["pair"], row["system"]) for row in summary} == {(p.name, s.name) for p in pairs() for s in SYSTEMS}
     for row in summary:
         numbers = [row[key] for key in ("step_ratio", "step_ratio_to_student", "memory_ratio")]
         assert all(number is None for number in numbers) if "reason" in row else all(number > 0 for number in numbers)
     assert all(row["step_ratio"] == 1.0 for row in summary if row["system"] == "bare")
-    text = page.read_text()
-    assert all(f"| {pair.name} | limbeck cached |" in text for pair in pairs())

@@ -1,11 +1,20 @@
+import copy
+from collections import OrderedDict
+from contextlib import nullcontext
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from limbeck.batch import Batch, KnownLogits
-from limbeck.cache import Cache, CachedTeacher, CacheError, Form, Origin
+from limbeck.cache import Cache, CachedTeacher, CacheError, DataOrigin, Form, Origin
+from limbeck.cache.cached_teacher import LOGITS
 from limbeck.cache.identity import weights_hash
 from limbeck.capture import probe
+from limbeck.errors import DataError
+from limbeck.links import FeatureSpec
+from limbeck.targets import PoolGrid
 from limbeck.teachers import Teacher
 
 
@@ -18,8 +27,12 @@ def model():
 
 
 def origin(model, **changed):
-    facts = {"teacher": "Net", "weights": weights_hash(model), "data": ("d",), "samples": 50, "views": 2, "seed": 0}
-    return Origin(**{**facts, "encoding": "float32", **changed})
+    facts = {"teacher": "Net", "weights": weights_hash(model), "data": data(), "encoding": "float32"}
+    return Origin(**{**facts, **changed})
+
+
+def data(content="d", samples=50, views=2):
+    return {"training": DataOrigin(content, samples, views)}
 
 
 def batch(numbers, view=0):
@@ -29,12 +42,17 @@ def batch(numbers, view=0):
     return Batch(x, None, keys)
 
 
-def cached(model, place, live=True, **changed):
+def cached(model, place, live=True, autocast=nullcontext, **changed):
     specs = probe(model, batch(range(4))._replace(keys=None), sites=["1", "4:input"]).specs
     source = Teacher(model, specs) if live else None
     forms = [Form("1", (3, 3)), Form("4:input")]
     return CachedTeacher(
-        source, Cache(place, origin(model, **changed), rows_per_file=16), sites=specs, forms=forms, logits=(3,)
+        source,
+        Cache(place, origin(model, **changed), rows_per_file=16),
+        sites=specs,
+        forms=forms,
+        logits=(3,),
+        autocast=autocast,
     )
 
 
@@ -73,10 +91,11 @@ def test_other_weights_are_refused_by_name(model, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"views": 3}, "views"),
-        ({"data": ("e",)}, "transform"),
-        ({"encoding": "int8"}, "encoding"),
-        ({"samples": 51}, "samples"),
+        ({"data": data(views=3)}, "number of views of training samples was 2. Found 3"),
+        ({"data": data("e")}, "training data or their transform"),
+        ({"data": data(samples=51)}, "number of training samples was 50. Found 51"),
+        ({"encoding": "int8"}, "encoding was float32. Found int8"),
+        ({"precision": "bf16"}, "precision that the teacher runs in was no. Found bf16"),
     ],
 )
 def test_every_difference_is_named(model, tmp_path, changed, word):
@@ -107,11 +126,179 @@ def test_batches_without_keys_ask_the_live_teacher(model, tmp_path):
     assert teacher.uses.read == 0
 
 
+def test_validation_data_are_added_to_a_cache_and_may_be_left_out_again(model, tmp_path):
+    first = cached(model, tmp_path)
+    first(batch([7], 1))
+    first.close()
+    both = {**data(), "validation": DataOrigin("v", 10)}
+    second = cached(model, tmp_path, data=both)
+    second(batch([7], 1))
+    assert (second.uses.read, second.uses.computed) == (1, 0)
+    of_validation = batch([7])._replace(keys=torch.tensor([[57, 0]]))
+    second(of_validation)
+    assert second.uses.computed == 1
+    second.close()
+    assert second.stored("validation").tolist() == [57]
+    cached(model, tmp_path, live=False)(batch([7], 1))
+    cached(model, tmp_path, live=False, data=both)(of_validation)
+    with pytest.raises(CacheError, match="validation data or their transform"):
+        cached(model, tmp_path, data={**data(), "validation": DataOrigin("w", 10)})
+
+
 @pytest.mark.parametrize(("encoding", "error"), [("float16", 1e-3), ("int8", 0.05)])
 def test_error_of_each_field_is_measured(model, tmp_path, encoding, error):
     teacher = cached(model, tmp_path, encoding=encoding)
     found = teacher.fit([batch(range(25)), batch(range(25, 50))])
-    assert set(found) == {"1", "4:input", "logits"}
-    assert found["logits"] == 0
-    assert 0 < found["1"] < error
+    assert set(found) == {"1+3x3", "4%3Ainput", "+logits"}
+    assert found["+logits"].error == 0
+    assert 0 < found["1+3x3"].error < error
     assert teacher.size == teacher.bytes_per_sample * 100
+
+
+def test_the_error_is_measured_on_other_samples_than_those_that_were_fitted(model, tmp_path):
+    """What is larger in the second batch than in the first is clipped, which the first cannot show."""
+    teacher = cached(model, tmp_path, encoding="int8")
+    second = batch(range(25, 50))
+    found = teacher.fit([batch(range(25)), second._replace(inputs=100 * second.inputs)])
+    assert found["1+3x3"].worst > 0.5
+    assert found["1+3x3"].lost > 0
+    assert "channels lost" in str(found["1+3x3"])
+
+
+def test_fitting_runs_the_teacher_once_a_batch_and_never_on_a_cache_that_is_known(model, tmp_path):
+    teacher = cached(model, tmp_path, encoding="int8")
+    batches = [batch(range(start, start + 10)) for start in range(0, 40, 10)]
+    found = teacher.fit(batches)
+    assert teacher.uses.computed == 4
+    assert teacher.stored("training").tolist() == list(range(20, 40))  # those that were measured are kept
+    teacher.close()
+    again = cached(model, tmp_path, encoding="int8")
+    assert again.fit(batches) == found
+    assert again.uses.computed == 0
+
+
+def test_a_cache_that_the_disk_cannot_hold_is_refused(model, tmp_path):
+    teacher = cached(model, tmp_path)
+    teacher.cache.require_room(teacher.size)
+    with pytest.raises(CacheError, match="will take 1000000000000.0 MB.*Free some"):
+        teacher.cache.require_room(10**18)
+
+
+def test_rows_that_are_there_keep_their_bits_when_others_of_their_batch_are_computed(model, tmp_path):
+    teacher = cached(model, tmp_path)
+    before = teacher(batch([1, 2])).features["1"].x
+    teacher.live = Teacher(copy.deepcopy(model), list(teacher.sites.values()))
+    with torch.no_grad():
+        teacher.live.model[0].bias.add_(1e-3)
+    assert torch.equal(teacher(batch([1, 2, 3])).features["1"].x[:2], before)
+
+
+def test_the_teacher_runs_in_its_precision_whatever_surrounds_it(model, tmp_path):
+    half = partial(torch.autocast, "cpu", torch.bfloat16)
+    teacher = cached(model, tmp_path / "a", autocast=half)
+    outside = teacher(batch([1, 2]))
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = cached(model, tmp_path / "b")(batch([1, 2]))
+        inside = cached(model, tmp_path / "a", live=False)(batch([1, 2]))
+    with half():
+        expected = model(batch([1, 2]).inputs)
+    assert torch.equal(outside.output.logits, expected.float())
+    assert torch.equal(inside.output.logits, expected.float())
+    assert torch.equal(plain.output.logits, model(batch([1, 2]).inputs))
+
+
+def test_components_are_decoded_exactly_under_autocast(model, tmp_path):
+    teacher = cached(model, tmp_path, encoding="pca")
+    teacher.fit([batch(range(25)), batch(range(25, 50))])
+    exact = teacher(batch([3])).features["1"].x
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(teacher(batch([3])).features["1"].x, exact)
+
+
+def test_what_is_not_finite_is_refused_before_it_is_stored(model, tmp_path):
+    teacher = cached(model, tmp_path)
+    given = batch([1, 2])
+    with pytest.raises(DataError, match="must be finite"):
+        teacher(given._replace(inputs=given.inputs * torch.nan))
+    assert not len(teacher.stored("training"))
+
+
+def test_a_site_called_logits_is_not_taken_for_the_answers(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(OrderedDict(body=nn.Linear(4, 6), logits=nn.Linear(6, 3), scale=nn.Linear(3, 2)))
+    given = Batch(torch.randn(3, 4), None, torch.tensor([[number, 0] for number in range(3)]))
+    specs = [FeatureSpec("logits", "BC", channels=3)]
+    live = Teacher(model, specs)
+    teacher = CachedTeacher(live, Cache(tmp_path, origin(model)), sites=specs, forms=[Form("logits")], logits=(2,))
+    read = teacher(given)
+    assert torch.equal(read.output.logits, model(given.inputs))
+    assert torch.equal(read.features["logits"].x, live(given).features["logits"].x)
+
+
+def test_no_two_forms_share_a_folder():
+    """The seventh call of a site and a grid of seven positions; a name with a slash and one with an underscore."""
+    forms = [Form("a@7"), Form("a", (7,)), Form("a", ()), Form("a"), Form("a/b"), Form("a_b"), Form("a:input")]
+    forms += [Form("a-input"), Form("a", (7,), summary=True), Form("vector"), Form("logits")]
+    names = {str(form).lower() for form in forms}
+    assert len(names) == len(forms)
+    assert LOGITS not in names
+
+
+MASK = torch.tensor([[True, True, True, False], [True, True, False, False]])
+
+
+@pytest.mark.parametrize("grid", [None, (2,), ()])
+@pytest.mark.parametrize("summary", [None, 0, -1])
+def test_padding_and_what_the_head_reads_are_those_of_the_live_feature(tmp_path, grid, summary):
+    torch.manual_seed(0)
+    model = Tokens()
+    spec = FeatureSpec("body", "BNC", channels=6, positions=4, grid=(4,), summary=summary)
+    given = Batch({"x": torch.randn(2, 4, 5), "attention_mask": MASK}, None, torch.tensor([[0, 0], [1, 0]]))
+    live = Teacher(model, [spec])
+    form = Form.pooled(spec, grid)
+    teacher = CachedTeacher(live, Cache(tmp_path, origin(model)), sites=[spec], forms=[form])
+    mine, theirs = teacher(given).features["body"], live(given).features["body"]
+    torch.testing.assert_close(mine.pooled(), theirs.pooled())
+    if grid is None:
+        assert torch.equal(mine.mask, MASK)
+        assert mine.summary == summary
+    elif grid:
+        target = PoolGrid(grid=grid)
+        pooled, expected = target(mine), target(theirs)
+        torch.testing.assert_close(pooled.x, expected.x)
+        assert torch.equal(pooled.mask, expected.mask)
+
+
+def test_a_class_token_stays_what_the_head_reads_behind_a_grid(tmp_path):
+    torch.manual_seed(0)
+    model = Tokens()
+    spec = FeatureSpec("body", "BNC", channels=6, positions=10, grid=(3, 3), prefix=1, summary=0)
+    given = Batch({"x": torch.randn(2, 10, 5)}, None, torch.tensor([[0, 0], [1, 0]]))
+    live = Teacher(model, [spec])
+    cache = Cache(tmp_path, origin(model))
+    teacher = CachedTeacher(live, cache, sites=[spec], forms=[Form.pooled(spec, (2, 2))])
+    mine, theirs = teacher(given).features["body"], live(given).features["body"]
+    torch.testing.assert_close(mine.pooled(), theirs.pooled())
+    target = PoolGrid(grid=(2, 2))
+    assert target(mine).x.shape == (2, 4, 6)
+    torch.testing.assert_close(target(mine).x, target(theirs).x)
+
+
+def test_batches_of_other_lengths_are_refused_by_name(tmp_path):
+    model = Tokens()
+    spec = FeatureSpec("body", "BNC", channels=6, positions=4, grid=(4,))
+    cache = Cache(tmp_path, origin(model))
+    teacher = CachedTeacher(Teacher(model, [spec]), cache, sites=[spec], forms=[Form("body")])
+    with pytest.raises(CacheError, match="'body' with shape \\(5, 6\\)"):
+        teacher(Batch({"x": torch.randn(2, 5, 5)}, None, torch.tensor([[0, 0], [1, 0]])))
+
+
+class Tokens(nn.Module):
+    """A layer on every token."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(5, 6)
+
+    def forward(self, x):
+        return self.body(x)

@@ -77,9 +77,62 @@ def test_validation_shows_one_view():
     assert set(read(loader, 0)) == set(read(loader, 2))
 
 
+@pytest.mark.parametrize("drawn", [None, True])
+def test_one_view_of_random_data_is_seeded_by_the_key_too(drawn):
+    first, second = (Keyed(Augmented(), drawn=drawn, first=50) for _ in range(2))
+    assert torch.equal(first[3][0][0], second[3][0][0])
+    assert torch.equal(first[3][0][0], first.__getitems__([3])[0][0][0])
+    assert not torch.equal(first[3][0][0][1:], first[4][0][0][1:])
+
+
+class Own(Dataset):
+    """Noise by a generator that the data set holds."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        if isinstance(self.generator, torch.Generator):
+            return torch.rand((), generator=self.generator)
+        return torch.tensor(self.generator.random())
+
+
+@pytest.mark.parametrize("generator", [np.random.default_rng(0), random.Random(0), torch.Generator()])
+def test_data_that_draw_from_a_generator_of_their_own_are_refused_with_advice(generator):
+    with pytest.raises(DataError, match="Own gives other ones.*__getitem__"):
+        is_augmented(Own(generator))
+
+
+class Advised(Dataset):
+    """What the advice for those says: a generator made for each sample."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        generator = np.random.default_rng(torch.randint(2**31, ()).item())
+        return torch.tensor(generator.random())
+
+
+def test_data_that_follow_the_advice_are_replayed():
+    assert is_augmented(Advised())
+    assert Keyed(Advised(), views=2).sample(3, 1) == Keyed(Advised(), views=2).sample(3, 1)
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(range(3))
+
+
+class Cutting(DataLoader):
+    """A loader that changes its batches."""
+
+    def __iter__(self):
+        for x, y in super().__iter__():
+            yield x * torch.rand(()), y
 
 
 def mixing(items):
@@ -94,6 +147,8 @@ def mixing(items):
         ([1, 2], "no DataLoader"),
         (DataLoader(TensorDataset(torch.ones(4, 2), torch.zeros(4).long()), collate_fn=mixing), "mixup"),
         (DataLoader(TensorDataset(torch.zeros(4, 2)), batch_size=None), "batch_size=None"),
+        (Cutting(TensorDataset(torch.ones(4, 2), torch.zeros(4))), "Cutting, a DataLoader with an __iter__ of its own"),
+        (DataLoader(TensorDataset(torch.zeros(0, 2))), "empty"),
         (DataLoader(Augmented()), None),
     ],
 )

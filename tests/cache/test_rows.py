@@ -2,16 +2,15 @@ import multiprocessing
 import os
 import signal
 
-import fsspec
 import numpy as np
 import pytest
 
-from limbeck.cache.files import Files, RemoteFiles
+from limbeck.cache.files import Files
 from limbeck.cache.rows import Rows
 
 
 def make(place, **options):
-    return Rows(Files(place), (4, 3), np.float16, count=100, rows_per_file=30, **options)
+    return Rows(Files(place), (4, 3), np.float16, counts={"training": 100}, rows_per_file=30, **options)
 
 
 def values(numbers):
@@ -32,7 +31,7 @@ def test_a_changed_byte_makes_its_row_missing_and_no_other(tmp_path):
     rows = make(tmp_path)
     rows.write([0, 1], values([0, 1]))
     rows.close()
-    with (tmp_path / "00000.rows").open("r+b") as file:
+    with (tmp_path / "training-00000.rows").open("r+b") as file:
         file.seek(5)
         file.write(b"\x07")
     assert make(tmp_path).missing([0, 1]).tolist() == [0]
@@ -42,7 +41,7 @@ def test_a_truncated_file_loses_what_was_cut_and_can_be_written_again(tmp_path):
     rows = make(tmp_path)
     rows.write(range(30), values(range(30)))
     rows.close()
-    path = tmp_path / "00000.rows"
+    path = tmp_path / "training-00000.rows"
     os.truncate(path, path.stat().st_size // 2)
     again = make(tmp_path)
     missing = again.missing(range(30))
@@ -75,17 +74,53 @@ def test_a_number_out_of_range_is_refused(tmp_path):
         make(tmp_path).read([100])
 
 
-def test_remote_rows_are_read_through_a_bounded_copy(tmp_path):
-    address = f"memory://cache-{tmp_path.name}"
-    rows = Rows(RemoteFiles(address, tmp_path / "a"), (1000,), np.float32, count=40, rows_per_file=10)
-    numbers = range(40)
-    data = np.arange(40, dtype=np.float32)[:, None].repeat(1000, 1)
-    rows.write(numbers, data)
+def test_rows_of_a_data_set_stay_where_they_are_when_another_is_added(tmp_path):
+    rows = make(tmp_path)
+    rows.write([99], values([99]))
     rows.close()
-    assert len(fsspec.filesystem("memory").glob(f"{address}/*.rows")) == 4
-    one_file = 10 * (4000 + 8)
-    files = RemoteFiles(address, tmp_path / "b", most_bytes=2 * one_file)
-    copies = Rows(files, (1000,), np.float32, count=40, rows_per_file=10)
-    for number in (0, 10, 20, 30, 0):
-        np.testing.assert_array_equal(copies.read([number]).values, data[[number]])
-        assert sum(each.stat().st_size for each in (tmp_path / "b").glob("*.rows")) <= 2 * one_file
+    more = Rows(Files(tmp_path), (4, 3), np.float16, counts={"training": 100, "validation": 10}, rows_per_file=30)
+    more.write([100], values([7]))
+    np.testing.assert_array_equal(more.read([99, 100]).values, values([99, 7]))
+    np.testing.assert_array_equal(make(tmp_path).read([99]).values, values([99]))
+
+
+def test_a_sound_row_is_not_written_again(tmp_path):
+    first, second = make(tmp_path), make(tmp_path)
+    first.write([3, 4], values([3, 4]))
+    second.write([3, 5], values([30, 5]))
+    np.testing.assert_array_equal(make(tmp_path).read([3, 4, 5]).values, values([3, 4, 5]))
+
+
+def test_a_row_is_found_in_a_file_that_another_process_made_later(tmp_path):
+    reader, writer = make(tmp_path), make(tmp_path)
+    assert not reader.read([3]).there[0]
+    writer.write([3], values([3]))
+    assert reader.read([3]).there[0]
+
+
+def _write_all(place, offset):
+    rows = make(place)
+    for number in np.random.default_rng(offset).permutation(100).tolist():
+        rows.write([number], values([number]) + offset)
+
+
+def test_each_row_is_that_of_one_of_two_processes_that_write_at_the_same_time(tmp_path):
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=_write_all, args=(tmp_path, offset)) for offset in (0, 1000)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    found = make(tmp_path).read(range(100))
+    assert found.there.all()
+    of_one = [(found.values == values(range(100)) + offset).all((1, 2)) for offset in (0, 1000)]
+    assert (of_one[0] ^ of_one[1]).all()
+
+
+def test_a_truncated_file_is_reported_and_reading_does_not_mend_it(tmp_path):
+    rows = make(tmp_path)
+    rows.write(range(30), values(range(30)))
+    rows.close()
+    os.truncate(tmp_path / "training-00000.rows", 100)
+    assert not make(tmp_path).read([3]).there[0]
+    assert make(tmp_path).cut_off() == 30

@@ -92,6 +92,7 @@ PROJECTED = {
 POSITIONWISE = [Link(MAP, LARGE_MAP), Link(VECTOR, WIDE_VECTOR), Link(TEXT, WIDE_TEXT)]
 """What a target that works position by position must take."""
 TARGETED = {
+    "Centre": POSITIONWISE,
     "ChannelWeights": [Link(VECTOR, HEAD_INPUT), Link(MAP, HEAD_MAP)],
     "LayerNorm": POSITIONWISE,
     "Normalise": POSITIONWISE,

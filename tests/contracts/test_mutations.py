@@ -100,7 +100,21 @@ class SamplesOfAnotherSize(SamplewiseLoss):
         return self.rows(student, teacher)[0].sum()
 
 
+class LeavesAutocastOn(FeatureLoss):
+    """Its matrix product is rounded to half precision where autocast is on."""
+
+    needs: ClassVar = Match.CHANNELS
+
+    def forward(self, student, teacher, /):
+        self._check(student, teacher)
+        return self.compare(student.full_precision(), teacher.full_precision().detach())
+
+    def compare(self, student, teacher, /):
+        return 1 - torch.cosine_similarity(*((x := each.pooled()) @ x.T for each in (student, teacher))).mean()
+
+
 MUTANTS = {
+    LeavesAutocastOn: "check_autocast",
     DividesByTheOtherPositions: "check_single_position",
     IgnoresItsMask: "check_masked_positions",
     MasksTheErrorOnly: "check_masked_positions",

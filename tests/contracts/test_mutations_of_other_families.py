@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from catalogue import LARGE_MAP, MAP, SMALL_MAP, TEXT, WIDE_TEXT
+from limbeck.associations import MinimumLink, RandomLinks, ReviewFusion, SemCKD
 from limbeck.balancers import Balancer
 from limbeck.batch import Batch
 from limbeck.capture import Captured
@@ -20,9 +21,10 @@ from limbeck.projectors import Linear
 from limbeck.schedules import FeaturesFirst, Schedule
 from limbeck.schedules.family import Strength
 from limbeck.similarity import MinibatchCKA
-from limbeck.targets import PoolGrid, Standardise
+from limbeck.targets import Centre, PoolGrid, Standardise
 from limbeck.testing import (
     ContractError,
+    check_association,
     check_balancer,
     check_capture,
     check_feature_source,
@@ -34,7 +36,7 @@ from limbeck.testing import (
     check_target,
     run,
 )
-from limbeck.testing.outputs import check_output_minimum_batch
+from limbeck.testing.outputs import check_output_autocast, check_output_minimum_batch
 
 
 def caught_by(check: str, checker, *subject, **options) -> None:
@@ -72,6 +74,22 @@ class TakesTooFew(OutputLoss):
 
     def _check_parts(self, context):
         """Whether the batch is large enough is not looked at."""
+
+
+class ProductUnderAutocast(OutputLoss):
+    requires: ClassVar = frozenset({"teacher_output"})
+
+    def forward(self, context, /):
+        return self.judge(context._replace(student_output=context.student_output.float()))
+
+    def judge(self, context, /):
+        error = context.student_output - context.teacher_output.float()
+        return torch.linalg.matrix_norm(error @ error.T) / error.numel()
+
+
+def test_output_loss_that_is_rounded_under_autocast_is_caught():
+    with pytest.raises(ContractError, match="under autocast"):
+        run([check_output_autocast], ProductUnderAutocast())
 
 
 def test_output_loss_that_is_not_zero_at_equality_is_caught():
@@ -139,9 +157,27 @@ class DescribesNothing(PoolGrid):
         return spec
 
 
+class TakesOneSampleToo(Centre):
+    def forward(self, teacher, /):
+        return teacher if len(teacher.x) < 2 else super().forward(teacher)
+
+
+class CutsTheGraph(Centre):
+    def forward(self, teacher, /):
+        return super().forward(teacher.detach())
+
+
+class CentresPaddingToo(Centre):
+    def forward(self, teacher, /):
+        return super().forward(teacher._replace(mask=None))._replace(mask=teacher.mask)
+
+
 @pytest.mark.parametrize(
     ("cls", "link", "check"),
     [
+        (TakesOneSampleToo, Link(MAP, LARGE_MAP), "check_target_minimum_batch"),
+        (CutsTheGraph, Link(MAP, LARGE_MAP), "check_target_gradient"),
+        (CentresPaddingToo, Link(TEXT, WIDE_TEXT), "check_target_mask"),
         (MovesItsStatistics, Link(MAP, LARGE_MAP), "check_frozen"),
         (CountsPadding, Link(TEXT, WIDE_TEXT), "check_fit_is_repeatable"),
         (DescribesNothing, Link(MAP, LARGE_MAP), "check_description"),
@@ -227,6 +263,67 @@ class NeverStarts(Balancer):
 )
 def test_wrong_balancer_is_caught(make, check):
     caught_by(check, check_balancer, make)
+
+
+class TakesOneSample(ReviewFusion):
+    """Though batch normalisation of a vector needs two."""
+
+    minimum_batch: ClassVar = 1
+
+
+class WeighsBelowZero(MinimumLink):
+    def weigh(self, compared, /):
+        return super().weigh(compared) - 0.5
+
+
+class WeighsByRank(MinimumLink):
+    """A constant for the nearest link: the costs get no gradient."""
+
+    def forward(self, compared, /):
+        return self.weigh(compared).sum(1).mean()
+
+
+class FusesUndeclared(MinimumLink):
+    def fuse(self, students, /):
+        return [each._replace(x=each.x * 2) for each in students]
+
+
+class ForgetsItsChannels(ReviewFusion):
+    def fuse(self, students, /):
+        return [each._replace(x=each.x[..., 1:]) for each in super().fuse(students)]
+
+
+class DrawsOneLinkTwice(RandomLinks):
+    def active(self):
+        return [0, 0]
+
+
+class WeighsByPlaceInTheBatch(SemCKD):
+    def weigh(self, compared, /):
+        weights = super().weigh(compared)
+        return weights * torch.arange(1.0, len(weights) + 1).unsqueeze(1)
+
+
+class DividesByTheCosts(MinimumLink):
+    def weigh(self, compared, /):
+        return super().weigh(compared) / compared.costs.detach()
+
+
+@pytest.mark.parametrize(
+    ("cls", "check"),
+    [
+        (TakesOneSample, "check_association_minimum_batch"),
+        (WeighsBelowZero, "check_weights"),
+        (WeighsByRank, "check_costs_get_gradient"),
+        (FusesUndeclared, "check_fused"),
+        (ForgetsItsChannels, "check_fused"),
+        (DrawsOneLinkTwice, "check_links_that_count"),
+        (WeighsByPlaceInTheBatch, "check_sample_order"),
+        (DividesByTheCosts, "check_extreme_costs"),
+    ],
+)
+def test_wrong_association_is_caught(cls, check):
+    caught_by(check, check_association, cls)
 
 
 @dataclass(frozen=True)

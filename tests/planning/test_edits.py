@@ -75,3 +75,19 @@ def test_an_edited_part_is_said_to_be_edited(made, tmp_path, name, edit):
     plan = edited(made, tmp_path / "plan.yaml", edit)
     assert {key for key, reason in reasons(plan).items() if reason == EDITED} == {name}
     assert mark_edits(plan) == plan
+
+
+def test_a_memory_sized_by_the_data_is_chosen_and_no_edit(tmp_path):
+    x = torch.randn(32, 4)
+    data = DataLoader(TensorDataset(x, (x[:, 0] > 0).long()), batch_size=16)
+    plan = limbeck.plan(net(16), net(8), data, recipe={"features": [{"loss": "CRD"}]})
+    assert {term.loss.options["samples"] for term in plan.terms} == {32}
+    assert "every sample" in reasons(plan)["remembered samples"]
+    assert not any(term.reason == EDITED for term in edited(plan, tmp_path / "plan.yaml", lambda _: None).terms)
+
+    def less(content):
+        content["terms"][0]["loss"]["samples"] = 16
+
+    first, *others = edited(plan, tmp_path / "plan.yaml", less).terms
+    assert first.reason == EDITED
+    assert not any(term.reason == EDITED for term in others)

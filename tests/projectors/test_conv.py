@@ -57,6 +57,23 @@ def test_bottleneck_is_that_of_torch_s_layers():
     assert torch.allclose(as_map(projector(student)), expected, atol=1e-5)
 
 
+def test_bottleneck_in_evaluation_has_the_running_averages_of_torch_s_layers():
+    projector = ConvBottleneck.for_link(Link(MAP, WIDE_MAP))
+    norms = [torch.nn.BatchNorm2d(3, affine=False) for _ in range(2)]
+
+    def expected(student):
+        x = norms[0](F.conv2d(as_map(student), projector.narrow.weight[:, :, None, None])).relu()
+        x = norms[1](F.conv2d(x, projector.around, padding=1)).relu()
+        return F.conv2d(x, projector.widen.weight[:, :, None, None], projector.widen.bias)
+
+    for _ in range(5):
+        student = Feature(3 * torch.randn(4, 16, 3) + 1, (4, 4))
+        assert torch.allclose(as_map(projector(student)), expected(student), atol=1e-4)
+    projector.eval(), [each.eval() for each in norms]
+    one = Feature(torch.randn(1, 16, 3), (4, 4))
+    assert torch.allclose(as_map(projector(one)), expected(one), atol=1e-4)
+
+
 def test_bottleneck_of_a_padded_sequence_is_that_of_the_unpadded():
     projector = ConvBottleneck(2, 4, axes=1)
     torch.nn.init.constant_(projector.shift, 0.5)  # so that what stands at padding would not be zero by itself

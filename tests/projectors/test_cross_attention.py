@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -70,3 +72,16 @@ def test_what_cannot_be_joined_is_refused():
         CrossAttention.for_link(Link(SEQUENCE, PATCHES))(Feature(torch.ones(1, 5, 4), (5,)))
     with pytest.raises(RecipeError, match="heads=0"):
         CrossAttention.for_link(Link(SEQUENCE, PATCHES), heads=0)
+
+
+def test_value_by_hand():
+    projector = CrossAttention(2, 1, student_positions=None, positions=1, heads=1, head_channels=1)
+    with torch.no_grad():
+        projector.query.fill_(math.log(3) / 2)
+        projector.key.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        projector.value.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        projector.out.weight.fill_(2.0)
+        projector.out.bias.zero_()
+    # Keys 1 and -1 get 3/4 and 1/4 of the attention, and values 1 and -1 give 1/2 of it.
+    out = projector(Feature(torch.tensor([[[1.0, -1.0], [-1.0, 1.0]]]), (2,)))
+    assert out.x.item() == pytest.approx(1.0, abs=1e-4)

@@ -33,3 +33,10 @@ def test_without_relu_it_can_be_negative():
 def test_no_members_are_refused():
     with pytest.raises(RecipeError, match="at least 1 member"):
         Ensemble(4, 5, members=0)
+
+
+def test_value_by_hand():
+    projector = Ensemble(1, 1, members=2)
+    with torch.no_grad():
+        projector.map.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+    assert projector(Feature(torch.tensor([[[3.0]]]))).x.item() == 1.5  # (3 + 0) / 2

@@ -59,3 +59,11 @@ def test_student_in_half_precision_meets_a_projector_in_full():
     projector = Linear.for_link(Link(MAP, SMALL_MAP))
     out = projector(Feature(torch.ones(2, 16, 6, dtype=torch.bfloat16), (4, 4)))
     assert out.x.dtype == projector.map.weight.dtype
+
+
+def test_value_by_hand():
+    projector = Linear(1, 1)
+    with torch.no_grad():
+        projector.map.weight.fill_(2.0)
+        projector.map.bias.fill_(1.0)
+    assert projector(Feature(torch.tensor([[[3.0]]]))).x.item() == 7.0  # 2 * 3 + 1

@@ -1,3 +1,4 @@
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -20,3 +21,14 @@ def test_value_is_that_of_the_formula():
 def test_hidden_layer_is_as_wide_as_the_target_unless_said():
     assert MLP.for_link(LINK).first.out_features == 10
     assert MLP.for_link(LINK, hidden=32).first.out_features == 32
+
+
+def test_value_by_hand():
+    projector = MLP(1, 1, hidden=2)
+    with torch.no_grad():
+        projector.first.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        projector.second.weight.fill_(1.0)
+        projector.first.bias.zero_()
+        projector.second.bias.zero_()
+    # (3, -3) normalised is (1, -1); GELU makes 0.8413 and -0.1587 of it.
+    assert projector(Feature(torch.tensor([[[3.0]]]))).x.item() == pytest.approx(0.6827, abs=1e-4)

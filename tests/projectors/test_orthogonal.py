@@ -73,3 +73,10 @@ def test_it_can_learn_any_rotation():
         loss.backward()
         optimizer.step()
     assert loss.item() < 1e-3
+
+
+def test_value_by_hand():
+    projector = Orthogonal(1, 2)
+    with torch.no_grad():
+        projector.weight.copy_(torch.tensor([[3.0], [4.0]]))  # of length 5
+    assert torch.allclose(projector(Feature(torch.tensor([[[5.0]]]))).x, torch.tensor([[[3.0, 4.0]]]))

@@ -48,3 +48,10 @@ def test_variable_length_is_refused_with_the_reason(varies):
     link = Link(text, SMALL_MAP) if varies == "student" else Link(VECTOR, text)
     with pytest.raises(ShapeMismatch, match="another part of the input"):
         PositionLinear.for_link(link)
+
+
+def test_value_by_hand():
+    projector = PositionLinear(1, 1, positions=2)
+    with torch.no_grad():
+        projector.map.weight.copy_(torch.tensor([[1.0], [2.0]]))
+    assert projector(Feature(torch.tensor([[[3.0]]]))).x.tolist() == [[[3.0], [6.0]]]

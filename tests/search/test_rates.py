@@ -7,10 +7,11 @@ from torch import nn
 from limbeck.balancers import Fixed
 from limbeck.batch import adapt_batch
 from limbeck.distiller import Distiller
-from limbeck.outputs import CrossEntropy
+from limbeck.outputs import CrossEntropy, SoftLabels
 from limbeck.recipe import Settings
 from limbeck.schedules import FeaturesFirst
 from limbeck.search import RateSearch
+from limbeck.teachers import Teacher
 from limbeck.training import Diverged
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.length import Length
@@ -70,3 +71,32 @@ def test_where_no_rate_gives_a_finite_loss_that_is_said():
 
     with pytest.raises(Diverged, match="No learning rate"):
         search(distiller(Exploding(*conv_net(3))), grid=(1e-3, 1e-2))
+
+
+def test_the_whole_grid_costs_one_forward_of_the_teacher_a_batch_and_finds_what_runs_one_by_one_find(monkeypatch):
+    class Counting(Teacher):
+        calls = 0
+
+        def __call__(self, batch):
+            self.calls += 1
+            return super().__call__(batch)
+
+    def searched(most_bytes):
+        monkeypatch.setattr("limbeck.search.rates._MOST_BYTES", most_bytes)
+        torch.manual_seed(0)
+        balancer = Fixed(["output"], output=1.0)
+        distilled = Distiller(conv_net(3), outputs=[SoftLabels()], balancer=balancer, total_steps=100)
+        with Counting(conv_net(8)) as source:
+            found = RateSearch(SETTINGS, Length.of(SETTINGS, 6), grid=(1e-3, 1e-2, 1e5))(
+                distilled, source, loader(), loader(64, seed=5), metric=accuracy, adapt=adapt_batch,
+                accelerator=make_accelerator(SETTINGS, "cpu"), show=False,
+            )  # fmt: skip
+        return found, source.calls
+
+    together, calls = searched(2**31)
+    one_by_one, more_calls = searched(0)
+    # 25 steps and a look at 4 batches; the run at 1e5 diverges on the way.
+    assert calls == 25 + 4
+    assert more_calls > 2 * calls
+    assert together == one_by_one
+    assert set(together[1].candidates) == {"0.001", "0.01", "100000"}

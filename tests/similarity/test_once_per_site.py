@@ -13,7 +13,7 @@ from limbeck.similarity import MinibatchCKA, MutualKNN, Procrustes, RidgePredict
         (MinibatchCKA, minibatch_cka, "u_centred_rows", 3 + 4),
         (MutualKNN, MutualKNN, "_neighbours", 3 + 4),
         (RidgePredictability, RidgePredictability, "_left_over", 3 + 1),  # one for what all would be compared with
-        (Procrustes, procrustes, "_split", 5 * (3 + 4)),  # in five folds
+        (Procrustes, procrustes, "principal", 3 + 4),
     ],
 )
 def test_each_site_is_worked_on_once(cls, home, work, calls, monkeypatch):

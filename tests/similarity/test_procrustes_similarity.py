@@ -33,6 +33,24 @@ def test_value_is_that_of_numpy_on_held_out_folds():
     assert measured(student, teacher, folds=3) == pytest.approx(agreed / np.sqrt(mine * theirs), abs=1e-5)
 
 
+def test_sites_with_more_channels_than_axes_are_compared_along_their_principal_ones():
+    student = torch.randn(200, 12) * 2.0 ** -torch.arange(12)
+    teacher = torch.cat([student[:, :5] + 0.1 * torch.randn(200, 5), 0.01 * torch.randn(200, 60)], 1)
+    reduced = []
+    for each in (student, teacher):
+        x = each.double().cpu().numpy()
+        x = x - x.mean(0)
+        reduced.append(torch.from_numpy(x @ np.linalg.svd(x, full_matrices=False)[2][:4].T).to(student))
+    assert measured(student, teacher, axes=4) == pytest.approx(measured(*reduced, axes=4), abs=1e-5)
+    assert measured(student, teacher, axes=4) != pytest.approx(measured(student, teacher, axes=12), abs=1e-4)
+
+
+def test_a_wide_site_equals_its_rotation():
+    student = torch.randn(300, 150)
+    turn, _ = torch.linalg.qr(torch.randn(150, 150))
+    assert measured(student, student @ turn) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_with_many_samples_it_is_one_less_half_of_the_published_distance():
     student = torch.randn(4000, 5)
     teacher = student @ torch.randn(5, 5) + torch.randn(4000, 5)
@@ -65,6 +83,11 @@ def test_too_few_samples_are_refused_with_both_numbers():
 def test_one_fold_is_refused():
     with pytest.raises(RecipeError, match="at least 2 folds"):
         Procrustes(folds=1)
+
+
+def test_no_axes_are_refused():
+    with pytest.raises(RecipeError, match="1 axis"):
+        Procrustes(axes=0)
 
 
 def test_direction_that_the_fitted_samples_do_not_vary_in_is_not_rotated_to_fit():

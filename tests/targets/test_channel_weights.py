@@ -60,3 +60,13 @@ def test_plan_gives_it_the_teacher_s_head():
     (target,) = fitting.build_targets(LINK, [Part(kind="ChannelWeights")], Heads(teacher=head))
     assert torch.allclose(target.effect, head.weight.norm(dim=0))
     assert fitting.described(LINK, [Part(kind="ChannelWeights")])[0].teacher.channels == 4  # no head needed for that
+
+
+def test_value_by_hand():
+    link = Link(FeatureSpec("fc", "BC", 2), FeatureSpec("pool", "BC", 2, role="head"))
+    head, feature = nn.Linear(2, 1), Feature(torch.tensor([[[1.0, 1.0]], [[-1.0, -1.0]]]))
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 7.0]]))
+    target = ChannelWeights.for_link(link, Heads(teacher=head))
+    target.fit([feature])  # effects 1 and 7 on variances of 1: divided by the root of (1 + 49) / 2
+    assert target(feature).x[0].flatten().tolist() == pytest.approx([0.2, 1.4])

@@ -19,3 +19,7 @@ def test_nothing_stays_nothing():
 def test_half_precision_is_normalised_in_full():
     out = Normalise()(Feature(torch.full((1, 1, 4), 6e4, dtype=torch.float16)))
     assert out.x.flatten().tolist() == pytest.approx([0.5] * 4)  # the square would overflow
+
+
+def test_value_by_hand():
+    assert Normalise()(Feature(torch.tensor([[[3.0, 4.0]]]))).x.flatten().tolist() == pytest.approx([0.6, 0.8])

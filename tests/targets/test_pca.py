@@ -50,3 +50,10 @@ def test_components_are_the_student_s_channels_unless_said():
 def test_components_out_of_range_are_refused(components):
     with pytest.raises(RecipeError, match=f"Found {components}"):
         PCA(10, components=components)
+
+
+def test_value_by_hand():
+    feature = Feature(torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]]).unsqueeze(1))
+    target = PCA(2, components=1)
+    target.fit([feature])  # variances 4.5 and 0.5, so that the first axis is kept and divided by the root of 4.5
+    assert target(feature).x.flatten().abs().tolist() == pytest.approx([2**0.5, 2**0.5, 0.0, 0.0], abs=1e-5)

@@ -87,3 +87,10 @@ def test_it_is_folded_into_the_head_with_an_orthogonal_projector():
     projected = term.projector(Feature(student[0](x).unsqueeze(1))).x
     own = projected * target.scale @ target.rotation + target.mean  # in the teacher's own units
     assert torch.allclose(fold_head(student, term, head, head="1")(x), head(own[:, 0]), rtol=1e-3, atol=1e-3)
+
+
+def test_value_by_hand():
+    feature = Feature(torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]]).unsqueeze(1))
+    target = PHIS(2)
+    target.fit([feature])  # variances 4.5 and 0.5, 2.5 on the diagonals: 3 becomes 3 / root 2 / root 2.5 in both
+    assert target(feature).x[0].flatten().abs().tolist() == pytest.approx([3 / 5**0.5] * 2, rel=1e-4)

@@ -81,3 +81,9 @@ def test_fitting_again_starts_again():
     feature = Feature(torch.randn(8, 1, 3))
     target.fit([feature])
     assert torch.allclose(target.mean, feature.x.mean((0, 1)), atol=1e-6)  # nothing left of the first
+
+
+def test_value_by_hand():
+    target, feature = Standardise(1), Feature(torch.tensor([[[1.0]], [[5.0]]]))
+    target.fit([feature])  # mean 3, deviation 2
+    assert target(feature).x.flatten().tolist() == pytest.approx([-1.0, 1.0])

@@ -145,3 +145,69 @@ def test_a_stopped_forward_leaves_nothing_behind():
             teacher(batch)
     model.eval()
     assert model(batch.inputs).shape == (5, 2)
+
+
+class Loop(nn.Module):
+    """Runs its block as often as the first number of the batch says, then a tail."""
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.tail = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        for _ in range(int(x[0, 0])):
+            x = self.block(x)
+        return self.tail(x)
+
+
+def test_a_site_that_fires_another_number_of_times_in_every_batch_is_read_at_its_last():
+    torch.manual_seed(0)
+    model = Loop()
+    with Teacher(model, [FeatureSpec("block", "BC", channels=4)], answers=False) as teacher:
+        for times in (1, 3, 2):
+            inputs = torch.full((2, 4), float(times))
+            expected = inputs
+            for _ in range(times):
+                expected = model.block(expected)
+            found = teacher(Batch(inputs))
+            torch.testing.assert_close(found.features["block"].x.squeeze(1), expected)
+    assert found.output is None
+
+
+class Catching(nn.Module):
+    """Catches errors of its parts, as models with a fallback do."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.body, self.tail, self.kind = nn.Linear(4, 8), nn.Linear(8, 2), kind
+
+    def forward(self, x):
+        x = self.body(x)
+        try:
+            return self.tail(x)
+        except self.kind:
+            return torch.zeros(len(x), 2)
+
+
+def test_a_model_that_catches_its_errors_is_stopped_all_the_same():
+    batch = Batch(torch.randn(5, 4))
+    with Teacher(Catching(Exception), [FeatureSpec("body", "BC", channels=8)], answers=False) as teacher:
+        assert [teacher(batch).output is None for _ in range(3)] == [False, True, True]
+
+
+def test_a_model_that_catches_everything_runs_to_its_end_and_says_so():
+    batch, model = Batch(torch.randn(5, 4)), Catching(BaseException)
+    with Teacher(model, [FeatureSpec("body", "BC", channels=8)], answers=False) as teacher:
+        first = teacher(batch)
+        with pytest.warns(UserWarning, match="cannot be stopped"):
+            second = teacher(batch)
+        third = teacher(batch)
+    for each in (second, third):
+        assert torch.equal(each.output, first.output)
+        assert torch.equal(each.features["body"].x, first.features["body"].x)
+
+
+def test_a_teacher_compiled_in_place_runs_to_its_end_and_says_so():
+    model = network()
+    model.compile(backend="eager")
+    assert "compiled" in Teacher.why_not_stopped(model)

@@ -14,7 +14,7 @@ from limbeck.links import FeatureSpec, Link
 from limbeck.losses import CKA
 from limbeck.outputs import CrossEntropy
 from limbeck.teachers import Teacher
-from limbeck.training.evaluation import evaluate, score
+from limbeck.training.evaluation import Judge, evaluate, score
 from limbeck.training.metrics import accuracy
 
 
@@ -29,7 +29,8 @@ def comparing() -> tuple[Distiller, Teacher]:
 
 def run(distiller, source, loader, metric=accuracy):
     with source:
-        return evaluate(distiller, source, loader, metric=metric, adapt=adapt_batch, accelerator=Accelerator(cpu=True))
+        judge = Judge(distiller, source, metric, Accelerator(cpu=True))
+        return evaluate([judge], loader, adapt=adapt_batch)[0]
 
 
 def data(count: int, batch_size: int) -> DataLoader:

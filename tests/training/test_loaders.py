@@ -15,7 +15,7 @@ from limbeck.batch import Batch, adapt_batch
 from limbeck.errors import DataError, RecipeError
 from limbeck.recipe import Settings
 from limbeck.training.length import Length
-from limbeck.training.loaders import batch_fault, first_batches, like, sample_count, spread
+from limbeck.training.loaders import data_fault, first_batches, like, non_finite, sample_count, spread
 from tests.toys import loader
 
 
@@ -142,9 +142,13 @@ def test_a_sampler_of_weights_is_sampled_by_its_weights():
     assert min(data.loaded) >= 50
 
 
+def _fault(batch):
+    return data_fault(*map(int, non_finite(batch)))
+
+
 def test_what_makes_a_loss_infinite_is_looked_for_in_inputs_and_labels():
     good, bad = torch.zeros(2, 3), torch.tensor([[0.0, torch.inf, torch.nan]])
-    assert batch_fault(Batch({"x": good}, torch.tensor([0, 1]))) is None
-    assert "inputs must be finite. Found 2" in batch_fault(Batch({"x": good, "z": bad}, torch.tensor([0, 1])))
-    assert "labels must be finite. Found 2" in batch_fault(Batch(good, bad))
-    assert batch_fault(Batch(good)) is None
+    assert _fault(Batch({"x": good}, torch.tensor([0, 1]))) is None
+    assert "inputs must be finite. Found 2" in _fault(Batch({"x": good, "z": bad}, torch.tensor([0, 1])))
+    assert "labels must be finite. Found 2" in _fault(Batch(good, bad))
+    assert _fault(Batch(good)) is None

@@ -13,6 +13,8 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from limbeck.batch import Batch
+from limbeck.training.loaders import _generators, first_batches
 from limbeck.training.private_loader import SeededOrder, accelerate_deals, begin_epoch, private
 
 DATA = TensorDataset(torch.arange(24))
@@ -61,6 +63,12 @@ LOADERS = {
         DATA, batch_size=4, sampler=WeightedRandomSampler([1.0] * 24, 24, generator=generator())
     ),
     "batch sampler": lambda: DataLoader(DATA, batch_sampler=BatchSampler(RandomSampler(DATA), 4, drop_last=False)),
+    "batch sampler with a generator": lambda: DataLoader(
+        DATA, batch_sampler=BatchSampler(RandomSampler(DATA, generator=generator()), 4, drop_last=False)
+    ),
+    "batches as samples with a generator": lambda: DataLoader(
+        DATA, sampler=BatchSampler(RandomSampler(DATA, generator=generator()), 4, False), batch_size=None
+    ),
     "own batch sampler": lambda: DataLoader(DATA, batch_sampler=Pairs()),
     "batches as samples": lambda: DataLoader(
         DATA, sampler=BatchSampler(RandomSampler(DATA), 4, False), batch_size=None
@@ -81,8 +89,7 @@ def order(loader, epoch):
 
 def inside(loader):
     parts = [loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None), loader.generator]
-    generators = [each for each in (loader.generator, getattr(loader.sampler, "generator", None)) if each is not None]
-    return parts, [each.get_state().tolist() for each in generators]
+    return parts, [each.get_state().tolist() for each in _generators(loader)]
 
 
 @pytest.mark.parametrize("kind", LOADERS)
@@ -130,3 +137,11 @@ def test_an_order_knows_what_accelerate_asks_a_batch_sampler():
     assert (own.batch_size, own.drop_last, len(own)) == (2, False, 12)
     with pytest.raises(AttributeError):
         _ = own.nothing
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_look_at_the_first_batches_moves_no_generator(kind):
+    loader = LOADERS[kind]()
+    before = inside(loader)[1]
+    first_batches(loader, lambda raw: Batch(raw[0]), 2)
+    assert inside(loader)[1] == before

@@ -27,6 +27,22 @@ def position_moments(
     return mean, deviation.square().sum(1) / (count - 1).clamp_min(1)
 
 
+def batch_moments(
+    x: Float[Tensor, "B N C"], valid: Bool[Tensor, "B N"] | None
+) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"], int | Tensor]:
+    """Mean and biased variance of every channel over all valid positions of the batch, and how many these are.
+
+    Example:
+        >>> import torch
+        >>> mean, variance, count = batch_moments(torch.tensor([[[1.0]], [[5.0]]]), None)
+        >>> mean.item(), variance.item(), count
+        (3.0, 4.0, 2)
+    """
+    count = _count(x, valid)
+    mean = zeroed(x, valid).sum((0, 1)) / count
+    return mean, zeroed(x - mean, valid).square().sum((0, 1)) / count, count
+
+
 def centred_positions(x: Float[Tensor, "B N C"], valid: Bool[Tensor, "B N"] | None) -> Float[Tensor, "B N C"]:
     """Every channel less its mean over all valid positions of the batch, and zeros at all others.
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limbeck.errors import RecipeError
+from limbeck.errors import RecipeError, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Link, Match
 
@@ -41,6 +41,8 @@ class Association(nn.Module, ABC):
     Attributes:
         needs_samples: whether it weighs each sample by itself, so that the loss must have a value for each.
         aligns: in what :meth:`fuse` makes the student's features agree with the targets.
+        minimum_batch: the smallest batch that it can be computed on.
+        leaves_links_out: whether a step may leave links out, so that their parameters get no gradient.
 
     Raises:
         RecipeError: if there is no link.
@@ -48,6 +50,8 @@ class Association(nn.Module, ABC):
 
     needs_samples: ClassVar[bool] = False
     aligns: ClassVar[Match] = Match.NOTHING
+    minimum_batch: ClassVar[int] = 1
+    leaves_links_out: ClassVar[bool] = False
 
     def __init__(self, pairs: Sequence[tuple[int, int]], /) -> None:
         super().__init__()
@@ -74,6 +78,18 @@ class Association(nn.Module, ABC):
     def teachers(self) -> int:
         """How many teacher sites the links join."""
         return max(self.columns) + 1
+
+    def check_batch(self, size: int, /) -> None:
+        """Refuse a batch that is too small.
+
+        Raises:
+            ShapeMismatch: if it has fewer samples than ``minimum_batch``.
+        """
+        if size < self.minimum_batch:
+            raise ShapeMismatch(
+                f"{type(self).__name__} needs at least {self.minimum_batch} samples in a batch. Found {size}. Use a "
+                "larger batch, drop_last=True, or an association that weighs sample by sample (SemCKD)."
+            )
 
     def active(self) -> Sequence[int]:
         """Numbers of the links that count in this step; the others are not computed. May draw random numbers."""

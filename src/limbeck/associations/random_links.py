@@ -41,6 +41,8 @@ class RandomLinks(Association):
         ([0, 1], True)
     """
 
+    leaves_links_out = True
+
     def __init__(self, pairs: Sequence[tuple[int, int]], /, *, draw: int | None = None) -> None:
         super().__init__(pairs)
         if draw is not None and draw < 1:

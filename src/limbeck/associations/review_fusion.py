@@ -61,6 +61,8 @@ class ReviewFusion(Association):
     """
 
     aligns: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS | Match.GRID
+    # Batch normalisation at a site of one position has no variance of one sample.
+    minimum_batch: ClassVar[int] = 2
 
     def __init__(
         self,

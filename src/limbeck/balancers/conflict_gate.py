@@ -26,14 +26,15 @@ class ConflictGate(Balancer):
     form, $\gamma = 0$ its unweighted one, which lets a term act in full or not at all. It looks at directions only:
     losses of other units need shares that make them comparable.
 
-    Differs from the paper: the angle is measured at the tap instead of over all parameters, and acts from the next step
-    on. Until a first measurement, and without outputs, all terms act in full.
+    Differs from the paper: the angle is measured at the tap instead of over all parameters, every 10 steps instead of
+    at each (a measurement costs a partial backward pass for each term), and acts from the next step on. Until a first
+    measurement, and without outputs, all terms act in full.
 
     Args:
         groups: ``feature`` or ``output`` for each loss.
         shares: what part of its group each loss is; 1 for each if not given.
         power: $\gamma$; default 1: paper.
-        beta: memory of a moving average of the cosine, in steps; default 0, the last one only: paper.
+        beta: memory of a moving average of the cosine, in measurements; default 0, the last one only: paper.
 
     Raises:
         RecipeError: if ``power`` is negative or ``beta`` not in [0, 1).
@@ -45,7 +46,7 @@ class ConflictGate(Balancer):
         tensor([0.5000, 0.0000, 1.0000])
     """
 
-    measure_every: ClassVar[int] = 1
+    measure_every: ClassVar[int] = 10
     may_leave_out: ClassVar[bool] = True
     cosine: Tensor
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,10 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.balancers.family import FEATURE, OUTPUT, Balancer, TapNorms
-from limbeck.errors import LimbeckError, RecipeError, nearest
-
-_METHODS = ("DualProj", "IMTLG", "MGDA", "UPGrad")
-_PROJECTING = ("DualProj", "UPGrad")
+from limbeck.balancers.jacobian_descent import Weighting, weighting
 
 
 class ConflictResolver(Balancer):
@@ -29,30 +24,42 @@ class ConflictResolver(Balancer):
        \qquad w_k = \frac{a_k}{\sum_j s_j}, \qquad w_o = \frac{\sum_k s_k b_k}{\sum_j s_j} $$
 
     with $n_k$, $n_o$ the lengths and $\varphi_k$ the angle of the gradients of term $k$ and of all outputs at its tap,
-    and the shares $s$: the mean over the taps of what two losses alone would get. The methods $\omega$:
+    and the shares $s$: the mean over the taps of what two losses alone would get. $\omega$ is any of TorchJD's methods
+    whose weights follow from the inner products:
 
     - ``UPGrad`` (Quinton & Rey 2024): the mean of both gradients, each without its part against the other. For two
       losses it is half of PCGrad (Yu et al. 2020), which is therefore not offered.
     - ``DualProj`` (Lopez-Paz & Ranzato 2017): the mean of both gradients, moved until it works against neither.
     - ``IMTLG`` (Liu et al. 2021): the direction that halves the angle, whatever the lengths. For two losses Nash-MTL
-      (Navon et al. 2022), FairGrad with $\alpha = 1$ and MGDA of gradients of length 1 have the same direction and are
+      (Navon et al. 2022), ConFIG (Liu et al. 2024) and MGDA of gradients of length 1 have the same direction and are
       not offered.
+    - ``FairGrad`` (Ban & Ji 2024): the weights at which each loss falls by its own weight to the power of
+      $-1/\alpha$; ``alpha`` is 2 if not given. With 1 its direction is that of ``IMTLG``.
     - ``MGDA`` (Désidéri 2012): the shortest point between both gradients, which favours the shorter one.
+    - ``CAGrad`` (Liu et al. 2021): near the mean of both, within ``c`` of its length (0.5 if not given), where the loss
+      that falls less falls most. Its solver comes with ``pip install 'torchjd[cagrad]'``.
+    - ``AlignedMTL`` (Senushkin et al. 2023): both gradients turned until they are orthogonal and of one length.
 
-    AlignedMTL can give a loss a negative weight and is not offered; CAGrad needs a solver of its own. Of these only
-    ``IMTLG`` is blind to lengths: the others do nothing against a loss that pulls 30 times as hard as the other, for
-    which there is :class:`~limbeck.balancers.TapNorm`.
+    GradVac and PCD remember earlier steps in a way that a checkpoint does not bring back; other methods of TorchJD need
+    the gradients themselves, or look at no conflict: asking for one says which. ``UPGrad``, ``DualProj`` and ``CAGrad``
+    do nothing against a loss that pulls 30 times as hard as the other, for which there is
+    :class:`~limbeck.balancers.TapNorm`.
 
-    Differs from the papers: measured at the taps instead of over all parameters; acts from the next step on. Until a
-    first measurement, and without features, $a_k = b_k = \frac12$. What the schedule says is multiplied afterwards.
+    Differs from the papers: measured at the taps instead of over all parameters, every 10 steps instead of at each (a
+    measurement costs a partial backward pass for each term); acts from the next step on. A negative weight, which
+    ``AlignedMTL`` gives to the longer of two gradients that agree, counts as 0: what only that loss trains, such as its
+    projector, would be trained against it. Until a first measurement, and without features, $a_k = b_k = \frac12$. What
+    the schedule says is multiplied afterwards.
 
     Args:
         groups: ``feature`` or ``output`` for each loss.
         shares: $s$; 1 for each if not given.
         method: $\omega$; default ``UPGrad``: paper.
+        settings: the method's own, such as ``{"c": 0.4}``; default: TorchJD's, and where it has none, 0.5 as in LibMTL
+            for ``c`` and 2 for ``alpha``, our choice.
 
     Raises:
-        RecipeError: if the method is not known.
+        RecipeError: if the method or a setting is not known, or the method cannot be used; says why.
         LimbeckError: if TorchJD or its solver is not installed.
 
     Example:
@@ -62,19 +69,23 @@ class ConflictResolver(Balancer):
         [0.75, 0.75]
     """
 
-    measure_every: ClassVar[int] = 1
+    measure_every: ClassVar[int] = 10
     may_leave_out: ClassVar[bool] = True
     feature_weight: Tensor
     output_weight: Tensor
 
     def __init__(
-        self, groups: Sequence[str], /, *, shares: Sequence[float] | None = None, method: str = "UPGrad"
+        self,
+        groups: Sequence[str],
+        /,
+        *,
+        shares: Sequence[float] | None = None,
+        method: str = "UPGrad",
+        settings: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(groups, shares=shares)
-        if method not in _METHODS:
-            raise RecipeError(f"ConflictResolver has no method '{method}'. {nearest(method, _METHODS)}")
-        _weighting(method)
-        self.method = method
+        self.method, self.settings = method, dict(settings or {})
+        _ = self._weighting  # what cannot be used fails here
         self.register_buffer("feature_weight", torch.full((len(self.groups),), 0.5))
         self.register_buffer("output_weight", torch.full((len(self.groups),), 0.5))
 
@@ -98,8 +109,12 @@ class ConflictResolver(Balancer):
             # The weights do not depend on the common length, but the solvers' tolerances do.
             gramian = gramian.view(2, 2) * 2 / (own.square() + output.square())
             if own > 0 and output > 0 and torch.isfinite(gramian).all():
-                weights = _weighting(self.method)(gramian)
+                weights = self._weighting(gramian).clamp_min(0.0)
                 self.feature_weight[term], self.output_weight[term] = weights.tolist()
+
+    @property
+    def _weighting(self) -> Weighting:
+        return weighting(self.method, frozenset(self.settings.items()))
 
     def reset(self) -> None:
         """Forget every measurement."""
@@ -108,20 +123,5 @@ class ConflictResolver(Balancer):
 
     def extra_repr(self) -> str:
         """Groups, shares and options."""
-        return f"{super().extra_repr()}, method={self.method!r}"
-
-
-@cache
-def _weighting(method: str) -> Callable[[Tensor], Tensor]:
-    """TorchJD's map from the inner products of gradients to their weights."""
-    try:
-        weighting = getattr(importlib.import_module("torchjd.aggregation"), f"{method}Weighting")
-        if method not in _PROJECTING:
-            return weighting()
-        # Its own 1e-4 would drown the shorter of two gradients already where the other is 25 times as long.
-        return weighting(projector=importlib.import_module("torchjd.linalg").QuadprogProjector(reg_eps=1e-8))
-    except ImportError as error:
-        raise LimbeckError(
-            f"ConflictResolver with method {method} needs TorchJD and its solver. Found: {error}. Run pip install "
-            "'limbeck[conflict]'."
-        ) from error
+        settings = f", settings={self.settings}" if self.settings else ""
+        return f"{super().extra_repr()}, method={self.method!r}{settings}"

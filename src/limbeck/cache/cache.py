@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from limbeck.cache.field import Field, Form
-from limbeck.cache.files import Files, files_at
-from limbeck.errors import LimbeckError
+from limbeck.cache.encoding import encoding as known_encoding
+from limbeck.cache.exactness import Exactness
+from limbeck.cache.field import Field
+from limbeck.cache.files import Files
+from limbeck.cache.origin import Origin
+from limbeck.cache.remote_files import RemoteFiles, files_at
+from limbeck.errors import CacheError
 
 _HEADER = "header.json"
-_VERSION = 1
-
-
-class CacheError(LimbeckError):
-    """A cache cannot be used."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What the content of a cache was computed from; a cache is used only where all of it is the same.
-
-    Attributes:
-        teacher: class of the model.
-        weights: hash of its weights.
-        data: hash of each data set.
-        samples: how many samples the data sets have together.
-        views: how many augmented views of each.
-        seed: of the views.
-        encoding: how features are written down.
-    """
-
-    teacher: str
-    weights: str
-    data: tuple[str, ...]
-    samples: int
-    views: int
-    seed: int
-    encoding: str
-
-
-_WORDS = {
-    "teacher": "the teacher's class",
-    "weights": "the teacher's weights (hash)",
-    "data": "the data or their transform (hash of some samples)",
-    "samples": "the number of samples",
-    "views": "the number of views",
-    "seed": "the seed of the views",
-    "encoding": "the encoding",
-}
+_VERSION = 2
 
 
 class Cache:
@@ -61,7 +26,7 @@ class Cache:
 
     Args:
         place: a folder, or an address that fsspec reaches.
-        origin: what the content must come from.
+        origin: what the content must come from; data sets that the cache does not know are added.
         rows_per_file: how many samples stand in one file.
 
     Raises:
@@ -69,53 +34,100 @@ class Cache:
 
     Example:
         >>> import tempfile
-        >>> place = tempfile.mkdtemp()
-        >>> origin = Origin("Net", "a1", ("d1",), 100, 1, 0, "float16")
-        >>> cache = Cache(place, origin)
-        >>> Cache(place, Origin("Net", "b2", ("d1",), 100, 1, 0, "float16"))  # doctest: +ELLIPSIS
+        >>> from limbeck.cache.origin import DataOrigin
+        >>> place, data = tempfile.mkdtemp(), {"training": DataOrigin("d1", 100)}
+        >>> cache = Cache(place, Origin("Net", "a1", data, "float16"))
+        >>> Cache(place, Origin("Net", "b2", data, "float16"))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        limbeck.cache.cache.CacheError: The cache in ... Found b2. ...
+        limbeck.errors.CacheError: The cache in ... Found b2. ...
     """
 
     def __init__(self, place: str | Path, origin: Origin, *, rows_per_file: int = 4096) -> None:
+        # What cannot be encoded leaves no folder.
+        known_encoding(origin.encoding)
         self.place, self.origin, self.rows_per_file = str(place), origin, rows_per_file
         self.files = files_at(place)
-        with FileLock(self.files.folder / "header.lock"):
+        with self.files.locked(_HEADER):
             known = read_header(self.files)
             if known is None:
-                self._write({})
+                self._write({**origin.plain(), "rows_per_file": rows_per_file, "fields": {}})
             else:
                 self._compare(known)
+                self.rows_per_file = int(known["rows_per_file"])
+                if new := {name: asdict(each) for name, each in origin.data.items() if name not in known["data"]}:
+                    self._write({**known, "data": {**known["data"], **new}})
         self._fields: dict[str, Field] = {}
 
     @property
-    def rows(self) -> int:
-        """How many rows a field can have: one for each view of each sample."""
-        return self.origin.samples * self.origin.views
+    def counts(self) -> dict[str, int]:
+        """How many rows a field can have of each data set: one for each view of each sample."""
+        return {name: each.rows for name, each in self.origin.data.items()}
 
-    def field(self, form: Form, shape: tuple[int, ...], *, encoding: str | None = None) -> Field:
-        """The field of a site, made if it is not there.
+    @property
+    def rows(self) -> int:
+        """How many rows a field can have."""
+        return sum(self.counts.values())
+
+    def field(self, name: str, shape: tuple[int, ...], *, encoding: str | None = None) -> Field:
+        """The field of a name, made if it is not there.
 
         Raises:
-            CacheError: if the site had another shape when it was cached.
+            CacheError: if it had another shape when it was cached.
         """
-        name = str(form)
         if name not in self._fields:
             encoding = encoding or self.origin.encoding
-            with FileLock(self.files.folder / "header.lock"):
-                fields = dict((read_header(self.files) or {}).get("fields", {}))
-                known = fields.get(name, {"shape": list(shape), "encoding": encoding})
-                if tuple(known["shape"]) != shape:
-                    raise CacheError(
-                        f"The cache in '{self.place}' holds '{form.site}' with shape {tuple(known['shape'])}. Found "
-                        f"{shape}. Delete the folder '{name}' in it, or give another cache=."
-                    )
-                fields[name] = known
-                self._write(fields)
+            with self.files.locked(_HEADER):
+                header = self._header()
+                known = header["fields"].get(name)
+                if known is None:
+                    known = {"shape": list(shape), "encoding": encoding}
+                    self._write({**header, "fields": {**header["fields"], name: known}})
+            if tuple(known["shape"]) != shape:
+                raise CacheError(
+                    f"The cache in '{self.place}' holds '{name}' with shape {tuple(known['shape'])}. Found {shape}. "
+                    f"Give another place (cache=), or {self.files.how_to_remove}."
+                )
             self._fields[name] = Field(
-                self.files.within(name), shape, known["encoding"], count=self.rows, rows_per_file=self.rows_per_file
+                self.files.within(name), shape, known["encoding"], counts=self.counts, rows_per_file=self.rows_per_file
             )
         return self._fields[name]
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of a sample's values in a field; ``None`` if there is no such field."""
+        known = self._header()["fields"].get(name)
+        return None if known is None else tuple(known["shape"])
+
+    def exactness(self) -> dict[str, Exactness]:
+        """How exact each field was found to be."""
+        fields = self._header()["fields"]
+        return {name: Exactness(*each["exactness"]) for name, each in fields.items() if "exactness" in each}
+
+    def remember(self, exactness: Mapping[str, Exactness]) -> None:
+        """Write down how exact fields are."""
+        with self.files.locked(_HEADER):
+            header = self._header()
+            for name, found in exactness.items():
+                header["fields"][name]["exactness"] = list(found)
+            self._write(header)
+
+    def require_room(self, size: int) -> None:
+        """Refuse a cache that this machine's disk cannot hold.
+
+        Args:
+            size: of the whole cache, in bytes.
+
+        Raises:
+            CacheError: if what is free and what the cache takes already are less.
+        """
+        if isinstance(self.files, RemoteFiles):
+            return
+        taken = sum(each.stat().st_size for each in self.files.folder.rglob("*.rows"))
+        free = shutil.disk_usage(self.files.folder).free
+        if taken + free < size:
+            raise CacheError(
+                f"The cache will take {size / 1e6:.1f} MB in '{self.place}'. Found {free / 1e6:.1f} MB free. Free "
+                "some, give another place (cache=), or store less (cache_encoding='int8', cache_views=)."
+            )
 
     def close(self) -> None:
         """Let everything that was written reach its place."""
@@ -124,24 +136,23 @@ class Cache:
                 each.rows.close()
         self.files.flush()
 
-    def _write(self, fields: Mapping[str, Any]) -> None:
-        content = {"version": _VERSION, **asdict(self.origin), "rows_per_file": self.rows_per_file, "fields": fields}
-        path = self.files.local(_HEADER, size=0)
-        if path is not None:
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(content, indent=2), encoding="utf-8")
-            part.replace(path)
-            self.files.changed(_HEADER)
+    def _header(self) -> dict[str, Any]:
+        found = read_header(self.files)
+        if found is None:
+            raise CacheError(f"The cache in '{self.place}' was removed while it was used. Run again.")
+        return found
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        with self.files.written(_HEADER) as place:
+            place.write_text(json.dumps({"version": _VERSION, **content}, indent=2), encoding="utf-8")
+        self.files.flush()
 
     def _compare(self, known: Mapping[str, Any]) -> None:
-        self.rows_per_file = int(known["rows_per_file"])
-        wanted = {**asdict(self.origin), "data": list(self.origin.data)}
-        for key, word in _WORDS.items():
-            if known.get(key) != wanted[key]:
-                raise CacheError(
-                    f"The cache in '{self.place}' was computed with other inputs: {word} was {_shown(known.get(key))}. "
-                    f"Found {_shown(wanted[key])}. Delete the cache, or give another place (cache=)."
-                )
+        if differences := self.origin.differences(known):
+            raise CacheError(
+                f"The cache in '{self.place}' was computed with other inputs: {'; '.join(differences)}. Give another "
+                f"place (cache=), or {self.files.how_to_remove}."
+            )
 
 
 def read_header(files: Files) -> dict[str, Any] | None:
@@ -151,21 +162,14 @@ def read_header(files: Files) -> dict[str, Any] | None:
         CacheError: if it is damaged, or of another version.
     """
     path = files.local(_HEADER)
-    if path is None or path.stat().st_size == 0:
+    if path is None:
         return None
+    again = f"Give another place (cache=), or {files.how_to_remove}."
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CacheError(
-            f"The header of the cache in '{files.folder}' is damaged: {error}. Delete the cache."
-        ) from error
-    if content.get("version") != _VERSION:
-        raise CacheError(
-            f"The cache in '{files.folder}' has version {content.get('version')}. Known here is {_VERSION}. "
-            "Delete the cache, or give another place (cache=)."
-        )
+        raise CacheError(f"The header of the cache in '{files.place}' is damaged: {error}. {again}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != _VERSION:
+        raise CacheError(f"The cache in '{files.place}' has version {version}. Known here is {_VERSION}. {again}")
     return content
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.batch import Batch, KnownLogits, ReadOutput, first_tensor, read_logits
-from limbeck.cache.cache import Cache, CacheError
-from limbeck.cache.field import Field, Form, stored_shape
+from limbeck.batch import Batch, KnownLogits, ReadOutput, first_tensor, map_tensors, read_logits
+from limbeck.cache.cache import Cache
+from limbeck.cache.exactness import Exactness, ExactnessMeter
+from limbeck.cache.field import Field
+from limbeck.cache.form import Form
 from limbeck.capture.capture import Captured
+from limbeck.errors import CacheError, DataError
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec
 from limbeck.teachers.feature_source import FeatureSource
 
-LOGITS = Form("logits")
-# Rounding differs between batch sizes and devices, by far less than between teachers.
-_TOLERANCE = 0.02
+# No site's folder begins so.
+LOGITS = "+logits"
+# Rounding differs between batch sizes and devices, by far less than between teachers; in half precision by more.
+_TOLERANCE, _HALF_TOLERANCE = 0.02, 0.05
 
 
 @dataclass
@@ -35,7 +41,7 @@ class CachedTeacher:
     """Answers from a cache for batches with keys; runs the live teacher where a row is missing, and keeps what it says.
 
     What it returns is always what is stored, also in the pass that fills the cache, so that a training gives the same
-    numbers whether the cache was there before or not.
+    numbers whether the cache was there before or not. The live teacher runs in one precision, whatever surrounds it.
 
     Args:
         live: runs the model; ``None`` to only read.
@@ -44,6 +50,7 @@ class CachedTeacher:
         forms: in what form each site is stored.
         read_output: takes the logits from what the model returned.
         logits: shape of a sample's logits; ``None`` to store none.
+        autocast: gives the surroundings that the live teacher runs in; none by default, which is full precision.
 
     Raises:
         CacheError: if a row is missing and there is no live teacher.
@@ -58,29 +65,29 @@ class CachedTeacher:
         forms: Sequence[Form],
         read_output: ReadOutput = read_logits,
         logits: tuple[int, ...] | None = None,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.live, self.cache, self.uses = live, cache, Uses()
         self.sites = {spec.site: spec for spec in sites}
-        self.forms = {form.site: form for form in forms}
-        self.read_output = read_output
+        self.forms = {str(form): form for form in forms}
+        self.read_output, self._autocast = read_output, autocast
         self._fields: dict[str, Field] = {
-            form.site: cache.field(form, stored_shape(form, self.sites[form.site])) for form in forms
+            name: cache.field(name, form.shape(self.sites[form.site])) for name, form in self.forms.items()
         }
         if logits is not None:
-            self._fields[LOGITS.site] = cache.field(LOGITS, logits, encoding="float32")
+            self._fields[LOGITS] = cache.field(LOGITS, logits, encoding="float32")
+        sets = cache.origin.data.values()
+        self._samples, self._views = np.array([each.samples for each in sets]), np.array([each.views for each in sets])
+        # Numbers of the first sample and of the first row of each data set.
+        self._firsts = np.array([0, *accumulate(self._samples)])
+        self._starts = np.array([0, *accumulate(self._samples * self._views)])
 
     def __call__(self, batch: Batch) -> Captured:
         """The teacher's side of a batch."""
         if batch.keys is None:
             return self._computed(batch)
-        numbers = self._numbers(batch)
-        found = {name: field.rows.read(numbers) for name, field in self._fields.items() if field.ready}
-        if len(found) < len(self._fields) or not all(each.there.all() for each in found.values()):
-            self._fill(batch, numbers)
-            found = {name: field.rows.read(numbers) for name, field in self._fields.items()}
-        else:
-            self.uses.read += 1
-        return self._captured({name: each.values for name, each in found.items()}, first_tensor(batch.inputs).device)
+        with _full_precision(batch):
+            return self._captured(self._stored(batch), batch)
 
     @property
     def bytes_per_sample(self) -> int:
@@ -92,22 +99,56 @@ class CachedTeacher:
         """What the whole cache takes when it is full, in bytes."""
         return self.bytes_per_sample * self.cache.rows
 
-    def fit(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Let the encodings take their statistics from a few batches; gives the relative error of each field."""
-        seen = [self._values(self._computed(batch)) for batch in batches]
-        for name, field in self._fields.items():
-            field.fit([each[name] for each in seen])
-        return {name: field.error([each[name] for each in seen]) for name, field in self._fields.items()}
+    @property
+    def holds_answers(self) -> bool:
+        """Whether logits are stored."""
+        return LOGITS in self._fields
 
-    def stored(self, samples: Sequence[int] | range, *, view: int) -> np.ndarray:
-        """Those of the samples of which everything is stored in a view."""
-        numbers = np.asarray(samples, np.int64)
+    def fit(self, batches: Iterable[Batch]) -> dict[str, Exactness]:
+        """Let the encodings take their statistics from half of some batches, and measure them on the other half.
+
+        The teacher runs on one batch at a time, and not at all if all of this is known of the cache already.
+
+        Args:
+            batches: with keys, as the rows of the second half are stored.
+
+        Returns:
+            How exact each field is.
+
+        Raises:
+            DataError: if what the teacher says is not finite.
+        """
+        known = self.cache.exactness()
+        new = {name: field for name, field in self._fields.items() if name not in known or not field.ready}
+        if new:
+            seen, measured = _halves(list(batches))
+            meters = {name: ExactnessMeter(field.shape[-1]) for name, field in new.items()}
+            for batch in seen if not all(field.ready for field in new.values()) else []:
+                values = self._values(batch)
+                for name, field in new.items():
+                    field.observe(values[name])
+                    meters[name].see(values[name].flatten(0, -2))
+            for field in new.values():
+                field.fit()
+            for batch in measured:
+                values = self._values(batch)
+                self._write(batch, values)
+                for name, field in new.items():
+                    field.measure(values[name], meters[name])
+            self.cache.remember({name: meter.found for name, meter in meters.items()})
+            known = self.cache.exactness()
+        return {name: known[name] for name in self._fields}
+
+    def stored(self, data: str) -> np.ndarray:
+        """Numbers of those samples of a data set of which everything is stored in view 0."""
+        place = list(self.cache.origin.data).index(data)
+        numbers = np.arange(self._samples[place])
         if not all(field.ready for field in self._fields.values()):
             return numbers[:0]
         there = np.ones(len(numbers), bool)
         for field in self._fields.values():
-            there &= field.rows.marked(view * self.cache.origin.samples + numbers)
-        return numbers[there]
+            there &= field.rows.marked(self._starts[place] + numbers)
+        return self._firsts[place] + numbers[there]
 
     def check(self, batch: Batch) -> None:
         """Run the live teacher on samples that are stored already, and compare.
@@ -117,29 +158,56 @@ class CachedTeacher:
         """
         if self.live is None or batch.keys is None:
             return
-        numbers = self._numbers(batch)
-        values = self._values(self._computed(batch))
+        rows, values = self._rows(batch), self._values(batch)
         for name, field in self._fields.items():
-            stored = field.rows.read(numbers)
+            stored = field.rows.read(rows)
             if not stored.there.any():
                 continue
-            own, kept = field.encode(values[name])[stored.there], stored.values[stored.there]
-            own, kept = own.astype(np.float64), kept.astype(np.float64)
-            apart = np.abs(own - kept).mean() / max(np.abs(own).mean(), 1e-12)
-            if not apart <= _TOLERANCE:
+            both = field.encode(values[name])[stored.there], stored.values[stored.there]
+            apart = _apart(*(field.decode(each, torch.device("cpu")).double() for each in both))
+            if not apart <= (_TOLERANCE if self.cache.origin.precision == "no" else _HALF_TOLERANCE):
                 raise CacheError(
                     f"The cache in '{self.cache.place}' does not hold what the teacher says now: '{name}' differs by "
-                    f"{100 * apart:.1f} % on {int(stored.there.sum())} samples that were computed again. Delete the "
-                    "cache: the teacher's code, the data or their order has changed."
+                    f"{100 * apart:.1f} % on {int(stored.there.sum())} samples that were computed again. The teacher's "
+                    "code, the data or their order has changed. Give another place (cache=), or "
+                    f"{self.cache.files.how_to_remove}."
                 )
 
     def close(self) -> None:
         """Let everything that was written reach its place."""
         self.cache.close()
 
-    def _numbers(self, batch: Batch) -> np.ndarray:
-        sample, view = (batch.keys if batch.keys is not None else torch.zeros(0, 2)).cpu().long().unbind(1)
-        return (view * self.cache.origin.samples + sample).numpy()
+    def _rows(self, batch: Batch) -> np.ndarray:
+        """The number of the row of each sample of a batch."""
+        keys = (batch.keys if batch.keys is not None else torch.zeros(0, 2)).cpu().long().numpy()
+        sample, view = keys[:, 0], keys[:, 1]
+        place = np.searchsorted(self._firsts, sample, "right") - 1
+        if len(keys) and (sample.max() >= self._firsts[-1] or (view >= self._views[place]).any()):
+            raise IndexError(
+                f"samples are numbered to {self._firsts[-1] - 1}, views to {self._views.max() - 1}; found "
+                f"{sample.max()} and {view.max()}"
+            )
+        return self._starts[place] + view * self._samples[place] + sample - self._firsts[place]
+
+    def _stored(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What is stored of a batch, computed first where it is not."""
+        rows = self._rows(batch)
+        found = {name: field.rows.read(rows) for name, field in self._fields.items() if field.ready}
+        if len(found) == len(self._fields) and all(each.there.all() for each in found.values()):
+            self.uses.read += 1
+            return {name: each.values for name, each in found.items()}
+        values = self._values(batch)
+        for name, field in self._fields.items():
+            field.observe(values[name])
+            field.fit()
+        self._write(batch, values)
+        return {name: field.rows.read(rows).values for name, field in self._fields.items()}
+
+    def _write(self, batch: Batch, values: Mapping[str, Tensor]) -> None:
+        if batch.keys is not None:
+            rows = self._rows(batch)
+            for name, field in self._fields.items():
+                field.rows.write(rows, field.encode(values[name]))
 
     def _computed(self, batch: Batch) -> Captured:
         if self.live is None:
@@ -148,27 +216,68 @@ class CachedTeacher:
                 "them. Give the teacher, or build the cache for this data (limbeck cache build)."
             )
         self.uses.computed += 1
-        return self.live(batch)
+        with _full_precision(batch), self._autocast():
+            return self.live(batch)
 
-    def _fill(self, batch: Batch, numbers: np.ndarray) -> None:
-        values = self._values(self._computed(batch))
-        for name, field in self._fields.items():
-            field.fit([values[name]])
-            field.rows.write(numbers, field.encode(values[name]))
+    def _values(self, batch: Batch) -> dict[str, Tensor]:
+        """What the live teacher says of a batch, in the form of each field.
 
-    def _values(self, captured: Captured) -> dict[str, Tensor]:
-        values = {site: form.of(captured.features[site].full_precision()).x for site, form in self.forms.items()}
-        if LOGITS.site in self._fields:
-            values[LOGITS.site] = self.read_output(captured.output).float()
+        Raises:
+            DataError: if a value is not finite.
+        """
+        captured = self._computed(batch)
+        with _full_precision(batch):
+            values = {
+                name: form.of(captured.features[form.site].full_precision()).x for name, form in self.forms.items()
+            }
+            if LOGITS in self._fields:
+                values[LOGITS] = self.read_output(captured.output).float()
+        for name, each in values.items():
+            if each.shape[1:] != self._fields[name].shape:
+                raise CacheError(
+                    f"A cache needs as many values of every sample. Found '{name}' with shape {tuple(each.shape[1:])} "
+                    f"in a batch, {self._fields[name].shape} in others. Pad all batches to one length, pool the site "
+                    "(target PoolVector), or leave the cache out."
+                )
+            if not torch.isfinite(each).all():
+                raise DataError(
+                    f"What is cached of a teacher must be finite. Found {int((~torch.isfinite(each)).sum())} values "
+                    f"of '{name}' that are NaN or infinite. Check the teacher's weights, its inputs and the precision."
+                )
         return values
 
-    def _captured(self, stored: Mapping[str, np.ndarray], device: torch.device) -> Captured:
+    def _captured(self, stored: Mapping[str, np.ndarray], batch: Batch) -> Captured:
+        device = first_tensor(batch.inputs).device
         values = {name: self._fields[name].decode(each, device) for name, each in stored.items()}
-        output: Any = KnownLogits(values.pop(LOGITS.site)) if LOGITS.site in values else None
-        return Captured(output, {site: self._feature(site, x) for site, x in values.items()}, {})
+        output: Any = KnownLogits(values.pop(LOGITS)) if LOGITS in values else None
+        features: dict[str, Feature] = {}
+        for name, x in values.items():
+            form = self.forms[name]
+            features[form.site] = form.feature(x, self.sites[form.site], batch.mask)
+        return Captured(output, features, {})
 
-    def _feature(self, site: str, x: Tensor) -> Feature:
-        spec, form = self.sites[site], self.forms[site]
-        if form.grid is None:
-            return Feature(x, spec.grid, spec.prefix, None, spec.summary)
-        return Feature(x, form.grid or None)
+
+def _apart(own: Tensor, kept: Tensor) -> float:
+    """Mean difference of values of some samples, as a share of how far the samples are from their mean."""
+    spread = (own - own.mean(0)).abs().mean().maximum(1e-3 * own.abs().mean())
+    return float((own - kept).abs().mean() / spread.clamp_min(1e-12))
+
+
+def _full_precision(batch: Batch) -> AbstractContextManager[Any]:
+    """No autocast on the device of a batch: what is stored is encoded and decoded exactly."""
+    return torch.autocast(first_tensor(batch.inputs).device.type, enabled=False)
+
+
+def _halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]:
+    """The first and the second half of some batches, or of the samples of a single one."""
+    if len(batches) > 1:
+        middle = (len(batches) + 1) // 2
+        return batches[:middle], batches[middle:]
+    size = batches[0].size
+    if size < 2:
+        return batches, batches
+
+    def part(samples: slice) -> list[Batch]:
+        return [map_tensors(batches[0], lambda each: each[samples] if each.ndim and len(each) == size else each)]
+
+    return part(slice(size // 2)), part(slice(size // 2, size))

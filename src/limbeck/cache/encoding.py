@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.errors import RecipeError, nearest
+from limbeck.features import Feature
+from limbeck.targets.statistics import Covariance, Moments, principal_axes
 
-# Deviations from the mean that a byte spans; the step is 12 / 255 deviations, its error 0.0136 of one (step / sqrt 12).
+# A deviation that is so small a share of the typical one is rounding.
+_SILENT = 1e-6
+_NEARLY_SILENT = 1e-4
+# Deviations from the mean that a byte spans, from -127 to 127: the step is 12 / 254 deviations, its error 0.0136 of one
+# (step / sqrt 12).
 _CLIP = 6.0
-_LEVELS = 255
+_STEP = _CLIP / 127
 
 
 class Encoding(ABC):
@@ -31,8 +36,11 @@ class Encoding(ABC):
     dtype: ClassVar[type[np.generic]]
     fits: ClassVar[bool] = False
 
-    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:  # noqa: B027 - nothing to see for most
-        """Take statistics from some features."""
+    def observe(self, rows: Float[Tensor, "M C"]) -> None:  # noqa: B027 - nothing to see for some
+        """Take in some features; :meth:`fit` follows when all were seen."""
+
+    def fit(self) -> None:  # noqa: B027 - nothing to learn for some
+        """Take the statistics from what was observed."""
 
     def stored_channels(self, channels: int) -> int:
         """How many numbers are stored for each position."""
@@ -69,91 +77,141 @@ class Exact(Encoding):
 
 
 class _Standardising(Encoding):
-    """Keeps mean and deviation of every channel, so that what is stored has deviation 1."""
+    """Keeps mean and scale of every channel, so that what is stored has a deviation of about 1."""
 
     fits: ClassVar[bool] = True
-    floor: ClassVar[float] = 1e-6
+    moments: ClassVar[type[Moments]] = Moments
 
     def __init__(self) -> None:
-        self.mean, self.deviation = torch.zeros(()), torch.ones(())
+        self.mean, self.scale = torch.zeros(()), torch.ones(())
+        self._seen: Moments | None = None
+        self._lowest = self._highest = torch.zeros(())
 
-    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:
-        """Mean and deviation over all rows, in float64 on the CPU."""
-        joined = torch.cat([each.detach().cpu().double() for each in rows])
-        mean, deviation = joined.mean(0), joined.std(0, correction=0)
-        # A channel that is constant, up to rounding, is stored as zeros.
-        floor = self.floor * deviation.square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
-        self.mean, self.deviation = mean.float(), deviation.clamp_min(floor).float()
+    def observe(self, rows: Float[Tensor, "M C"]) -> None:
+        """Take in some features, in float64 on the CPU."""
+        rows = rows.detach().cpu().double()
+        lowest, highest = rows.aminmax(dim=0)
+        if self._seen is None:
+            self._seen, self._lowest, self._highest = self.moments(rows.shape[1]), lowest, highest
+        self._seen.add(Feature(rows.unsqueeze(0)))
+        self._lowest, self._highest = self._lowest.minimum(lowest), self._highest.maximum(highest)
+
+    def fit(self) -> None:
+        """Mean and scale over all rows."""
+        if self._seen is None:
+            raise RuntimeError("An encoding must observe features before it is fitted.")
+        mean, variance = self._seen.mean, self._variance(self._seen)
+        deviation = variance.clamp_min(0).sqrt()
+        typical = variance.mean().clamp_min(0).sqrt()
+        typical = torch.where(typical > 0, typical, 1.0)
+        extreme = torch.maximum(self._highest - mean, mean - self._lowest)
+        # A channel that was constant, up to rounding, may still speak: then as loud as the others.
+        scale = torch.where(deviation <= _SILENT * typical, typical, self._scale(deviation, extreme, typical))
+        self.mean, self.scale, self._seen = mean.float(), scale.float(), None
 
     def standardised(self, rows: Float[Tensor, "M C"]) -> Float[Tensor, "M C"]:
-        """Mean 0 and deviation 1 in every channel."""
-        return (rows.float().cpu() - self.mean) / self.deviation
+        """Mean 0 and scale 1 in every channel."""
+        return (rows.float().cpu() - self.mean) / self.scale
 
     def state(self) -> dict[str, Tensor]:
-        """Mean and deviation."""
-        return {"mean": self.mean, "deviation": self.deviation}
+        """Mean and scale."""
+        return {"mean": self.mean, "scale": self.scale}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Restore mean and deviation."""
-        self.mean, self.deviation = state["mean"], state["deviation"]
+        """Restore mean and scale."""
+        self.mean, self.scale = state["mean"], state["scale"]
+
+    def _variance(self, seen: Moments) -> Float[Tensor, " C"]:
+        return seen.spread
+
+    def _scale(
+        self,
+        deviation: Float[Tensor, " C"],
+        extreme: Float[Tensor, " C"],  # noqa: ARG002 - some need no more than the deviation
+        typical: Float[Tensor, ""],  # noqa: ARG002
+    ) -> Float[Tensor, " C"]:
+        """The scale of each channel, from its deviation, the largest distance to its mean, and all deviations."""
+        return deviation
+
+    def _restored(self, standardised: Float[Tensor, "M C"]) -> Float[Tensor, "M C"]:
+        return standardised * self.scale.to(standardised.device) + self.mean.to(standardised.device)
 
 
 class Half(_Standardising):
     """Two bytes a number, standardised first: a relative error of at most 2 ** -11 of the distance to the mean."""
 
     name, dtype = "float16", np.float16
-    # A channel that was silent so far may still speak: up to 6 typical deviations fit into float16.
-    floor: ClassVar[float] = 1e-4
 
     def encode(self, rows: Float[Tensor, "M C"]) -> np.ndarray:
         """Standardised numbers in float16, clipped to what float16 holds."""
-        largest = float(torch.finfo(torch.float16).max)
-        return self.standardised(rows).clamp(-largest, largest).half().numpy()
+        return _half(self.standardised(rows))
 
     def decode(self, stored: Tensor) -> Float[Tensor, "M C"]:
         """Back in the teacher's units."""
-        return stored.float() * self.deviation.to(stored.device) + self.mean.to(stored.device)
+        return self._restored(stored.float())
+
+    def _scale(
+        self,
+        deviation: Float[Tensor, " C"],
+        extreme: Float[Tensor, " C"],  # noqa: ARG002 - far within what float16 holds
+        typical: Float[Tensor, ""],
+    ) -> Float[Tensor, " C"]:
+        # What was nearly silent may speak: up to 6 typical deviations fit into float16.
+        return deviation.clamp_min(_NEARLY_SILENT * float(typical))
 
 
 class Byte(_Standardising):
-    """One byte a number, standardised and clipped at 6 deviations: an error of 0.0136 deviations."""
+    """One byte a number: an error of 0.0136 deviations where none was seen beyond 6 of them.
+
+    The 255 levels span 6 deviations from the mean, or all that was seen: a channel that speaks rarely keeps what it
+    says. Beyond that numbers are clipped.
+    """
 
     name, dtype = "int8", np.int8
 
     def encode(self, rows: Float[Tensor, "M C"]) -> np.ndarray:
         """One of 255 levels."""
-        scaled = self.standardised(rows).clamp(-_CLIP, _CLIP) * (_LEVELS / (2 * _CLIP))
-        return scaled.round().to(torch.int8).numpy()
+        return (self.standardised(rows) / _STEP).round().clamp(-127, 127).to(torch.int8).numpy()
 
     def decode(self, stored: Tensor) -> Float[Tensor, "M C"]:
         """Back in the teacher's units."""
-        step = self.deviation.to(stored.device) * (2 * _CLIP / _LEVELS)
-        return stored.float() * step + self.mean.to(stored.device)
+        return self._restored(stored.float() * _STEP)
+
+    def _scale(
+        self,
+        deviation: Float[Tensor, " C"],
+        extreme: Float[Tensor, " C"],
+        typical: Float[Tensor, ""],  # noqa: ARG002 - a larger scale than was seen would cost levels
+    ) -> Float[Tensor, " C"]:
+        return torch.maximum(deviation, extreme / _CLIP)
 
 
-class Components(Encoding):
-    """The coordinates along the leading principal directions, two bytes each.
+class Components(_Standardising):
+    """The coordinates along the leading principal directions of the standardised channels, two bytes each.
+
+    Standardised, as the channels of small numbers would all be left out otherwise.
 
     Args:
         variance: share of the variance that is kept; sets the number of directions.
     """
 
     name, dtype = "pca", np.float16
-    fits: ClassVar[bool] = True
+    moments: ClassVar[type[Moments]] = Covariance
 
     def __init__(self, variance: float = 0.99) -> None:
+        super().__init__()
         self.variance = variance
-        self.mean, self.basis, self.scale = torch.zeros(()), torch.zeros(0, 0), torch.ones(())
+        self.basis, self.length = torch.zeros(0, 0), torch.ones(())
 
-    def fit(self, rows: Iterable[Float[Tensor, "_ C"]]) -> None:
+    def fit(self) -> None:
         """Principal directions of all rows, in float64 on the CPU."""
-        joined = torch.cat([each.detach().cpu().double() for each in rows])
-        mean = joined.mean(0)
-        values, vectors = torch.linalg.eigh((joined - mean).T @ (joined - mean) / max(1, len(joined)))
-        values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+        spread = torch.zeros(0, 0) if self._seen is None else self._seen.spread
+        super().fit()
+        scale = self.scale.double()
+        values, axes = principal_axes(spread / scale.outer(scale))
         kept = int((values.cumsum(0) < self.variance * values.sum()).sum()) + 1
-        self.mean, self.basis = mean.float(), vectors[:, :kept].float()
-        self.scale = values[:kept].sqrt().clamp_min(torch.finfo(torch.float32).tiny).float()
+        self.basis = axes[:kept].T.float().contiguous()
+        self.length = values[:kept].sqrt().clamp_min(torch.finfo(torch.float32).tiny).float()
 
     def stored_channels(self, channels: int) -> int:
         """As many as directions are kept."""
@@ -161,20 +219,30 @@ class Components(Encoding):
 
     def encode(self, rows: Float[Tensor, "M C"]) -> np.ndarray:
         """Coordinates of deviation 1."""
-        return ((rows.float().cpu() - self.mean) @ self.basis / self.scale).half().numpy()
+        return _half(self.standardised(rows) @ self.basis / self.length)
 
     def decode(self, stored: Tensor) -> Float[Tensor, "M C"]:
         """The nearest point in the span of the directions."""
-        basis, scale, mean = (each.to(stored.device) for each in (self.basis, self.scale, self.mean))
-        return (stored.float() * scale) @ basis.T + mean
+        basis, length = self.basis.to(stored.device), self.length.to(stored.device)
+        return self._restored((stored.float() * length) @ basis.T)
 
     def state(self) -> dict[str, Tensor]:
-        """Mean, directions and scales."""
-        return {"mean": self.mean, "basis": self.basis, "scale": self.scale}
+        """Mean, scale, directions and their lengths."""
+        return {**super().state(), "basis": self.basis, "length": self.length}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Restore them."""
-        self.mean, self.basis, self.scale = state["mean"], state["basis"], state["scale"]
+        super().load(state)
+        self.basis, self.length = state["basis"], state["length"]
+
+    def _variance(self, seen: Moments) -> Float[Tensor, " C"]:
+        return seen.spread.diagonal()
+
+
+def _half(values: Tensor) -> np.ndarray:
+    """Numbers in float16, clipped to what it holds."""
+    largest = float(torch.finfo(torch.float16).max)
+    return values.clamp(-largest, largest).half().numpy()
 
 
 ENCODINGS: dict[str, type[Encoding]] = {each.name: each for each in (Exact, Half, Byte, Components)}
@@ -189,7 +257,8 @@ def encoding(name: str) -> Encoding:
     Example:
         >>> half = encoding("float16")
         >>> rows = torch.tensor([[1.0, 100.0], [3.0, 300.0]])
-        >>> half.fit([rows])
+        >>> half.observe(rows)
+        >>> half.fit()
         >>> half.decode(torch.from_numpy(half.encode(rows)))
         tensor([[  1., 100.],
                 [  3., 300.]])

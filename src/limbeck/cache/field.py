@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from limbeck._math.resize import resize
 from limbeck.cache.encoding import Encoding, encoding
+from limbeck.cache.exactness import ExactnessMeter
 from limbeck.cache.files import Files
 from limbeck.cache.rows import Rows
-from limbeck.features import Feature
-from limbeck.links import FeatureSpec
 
 _STATISTICS = "statistics.safetensors"
-
-
-@dataclass(frozen=True)
-class Form:
-    """In what form a site's feature is stored.
-
-    Attributes:
-        site: name of the site.
-        grid: grid that it is averaged to first, ``()`` for a vector; ``None`` to store every position.
-    """
-
-    site: str
-    grid: tuple[int, ...] | None = None
-
-    def of(self, feature: Feature) -> Feature:
-        """The feature as it is stored, before it is encoded."""
-        return feature if self.grid is None else resize(feature, self.grid)
-
-    def __str__(self) -> str:
-        """Name of its folder."""
-        grid = "" if self.grid is None else "@" + ("x".join(map(str, self.grid)) or "vector")
-        return self.site.replace("/", "_").replace(":", "-") + grid
 
 
 class Field:
@@ -50,14 +24,14 @@ class Field:
         files: of this field.
         shape: of a sample's values, channels last.
         encoded: how they are written down.
-        count: how many rows there can be.
+        counts: how many rows there can be of each data set.
         rows_per_file: how many stand in one file.
     """
 
     def __init__(
-        self, files: Files, shape: Sequence[int], encoded: str, *, count: int, rows_per_file: int = 4096
+        self, files: Files, shape: Sequence[int], encoded: str, *, counts: Mapping[str, int], rows_per_file: int = 4096
     ) -> None:
-        self.files, self.shape, self.count, self.rows_per_file = files, tuple(shape), count, rows_per_file
+        self.files, self.shape, self.counts, self.rows_per_file = files, tuple(shape), counts, rows_per_file
         self.encoding: Encoding = encoding(encoded)
         self._rows: Rows | None = None
         known = files.local(_STATISTICS)
@@ -76,24 +50,31 @@ class Field:
     def rows(self) -> Rows:
         """The rows on disk."""
         if self._rows is None:
-            raise RuntimeError("A field of a cache must see features before it can be used: call fit.")
+            raise RuntimeError("A field of a cache must see features before it can be used: call observe and fit.")
         return self._rows
 
-    def fit(self, values: Sequence[Tensor]) -> None:
-        """Take the statistics of the encoding from some values, once; later calls do nothing."""
+    def observe(self, values: Tensor) -> None:
+        """Take in ``[B, ..., C]`` for the statistics of the encoding; does nothing once there are some."""
+        if not self.ready:
+            self.encoding.observe(values.detach().flatten(0, -2))
+
+    def fit(self) -> None:
+        """Take the statistics from what was observed, once; later calls do nothing.
+
+        Raises:
+            CacheError: if they cannot be written.
+        """
         if self.ready:
             return
-        path = self.files.folder / _STATISTICS
-        with FileLock(f"{path}.lock"):
+        with self.files.locked(_STATISTICS):
             # Another process may have been first: all must encode alike.
-            if self.files.local(_STATISTICS) is not None:
-                self.encoding.load(load_file(path))
+            known = self.files.local(_STATISTICS)
+            if known is not None:
+                self.encoding.load(load_file(known))
             else:
-                self.encoding.fit([each.detach().flatten(0, -2) for each in values])
-                part = path.with_suffix(".part")
-                save_file({name: each.contiguous() for name, each in self.encoding.state().items()}, part)
-                part.replace(path)
-                self.files.changed(_STATISTICS)
+                self.encoding.fit()
+                with self.files.written(_STATISTICS) as place:
+                    save_file({name: each.contiguous() for name, each in self.encoding.state().items()}, place)
         self._open()
 
     def encode(self, values: Tensor) -> np.ndarray:
@@ -109,19 +90,11 @@ class Field:
         tensor = tensor.to(device, non_blocking=True)
         return self.encoding.decode(tensor.flatten(0, -2)).reshape(len(stored), *self.shape)
 
-    def error(self, values: Sequence[Tensor]) -> float:
-        """Root mean square error of storing, over the deviation of the values; 0 is exact."""
-        joined = torch.cat([each.detach().float().cpu() for each in values])
-        back = self.decode(self.encode(joined), torch.device("cpu"))
-        return float((back - joined).square().mean().sqrt() / joined.std().clamp_min(1e-30))
+    def measure(self, values: Tensor, meter: ExactnessMeter) -> None:
+        """Take into the meter what comes back of ``[B, ..., C]`` after storing."""
+        back = self.decode(self.encode(values), torch.device("cpu"))
+        meter.add(values.flatten(0, -2), back.flatten(0, -2))
 
     def _open(self) -> None:
         shape = (*self.shape[:-1], self.encoding.stored_channels(self.shape[-1]))
-        self._rows = Rows(self.files, shape, self.encoding.dtype, count=self.count, rows_per_file=self.rows_per_file)
-
-
-def stored_shape(form: Form, spec: FeatureSpec) -> tuple[int, int]:
-    """Positions and channels that are stored of each sample."""
-    if form.grid is None:
-        return spec.positions, spec.channels
-    return int(np.prod(form.grid, dtype=int)), spec.channels
+        self._rows = Rows(self.files, shape, self.encoding.dtype, counts=self.counts, rows_per_file=self.rows_per_file)

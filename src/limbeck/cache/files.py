@@ -1,38 +1,101 @@
-"""The files of a cache: in a folder, or at a remote place with a bounded copy in a folder."""
+"""The files of a cache in a folder of this machine."""
 
 from __future__ import annotations
 
-import shutil
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
 from filelock import FileLock
+
+from limbeck.errors import CacheError, RunError
+from limbeck.whole_file import whole_file
+
+_CHUNK = 1 << 24
+# How file systems and C libraries say that they cannot reserve room.
+_CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 class Files:
-    """Named files in a folder of this machine.
+    """Named files in a folder, which is made when the first is written.
 
     Args:
-        folder: made if it is not there.
+        folder: where they are.
+
+    Example:
+        >>> import tempfile
+        >>> files = Files(tempfile.mkdtemp())
+        >>> files.local("a.rows") is None, files.local("a.rows", size=10).stat().st_size
+        (True, 10)
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def place(self) -> str:
+        """Where they are, as the user wrote it."""
+        return str(self.folder)
+
+    @property
+    def how_to_remove(self) -> str:
+        """What to do to be rid of them."""
+        return f"delete '{self.folder}'"
 
     def local(self, name: str, *, size: int | None = None) -> Path | None:
-        """The path of a file; made with so many bytes if ``size`` is given, else ``None`` if it is not there."""
+        """The path of a file; made of so many zeros if ``size`` is given, else ``None`` if it is not there.
+
+        Raises:
+            CacheError: if there is no room for it.
+        """
         path = self.folder / name
         if not path.exists():
             if size is None:
                 return None
-            with FileLock(f"{path}.lock"):
+            with self.locked(name):
                 if not path.exists():
-                    _room_for(self.folder, size)
-                    # Zeros take no room on disk until they are written.
-                    with path.open("wb") as file:
-                        file.truncate(size)
+                    _make(path, size)
         return path
+
+    def holds(self, name: str) -> bool:  # noqa: ARG002 - nothing is ever taken away here
+        """Whether a file that was there still is."""
+        return True
+
+    @contextmanager
+    def written(self, name: str) -> Iterator[Path]:
+        """Give a place to write a small file to; it is there whole or not at all.
+
+        Raises:
+            CacheError: if it cannot be written.
+        """
+        self._make_folder()
+        try:
+            with whole_file(self.folder / name) as place:
+                yield place
+        except RunError as error:
+            raise CacheError(f"The cache in '{self.place}' must be written. {error}") from error
+        self.changed(name)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep other processes, which lock it too, from a file.
+
+        Raises:
+            CacheError: if the folder cannot be written.
+        """
+        self._make_folder()
+        # One lock for all of this process, which may take it again while it holds it.
+        lock = FileLock(self.folder / f"{name}.lock", is_singleton=True)
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def changed(self, name: str) -> None:
         """Remember that a file was written to."""
@@ -44,83 +107,62 @@ class Files:
         """The files of a folder inside."""
         return Files(self.folder / name)
 
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
-class RemoteFiles(Files):
-    """Files at any place that fsspec reaches (``s3://``, ``gs://``, ``memory://``, ...), used through a bounded copy.
-
-    Args:
-        address: of the remote folder.
-        folder: for the copies.
-        most_bytes: how much the copies may take together; those that were not used for longest go first.
-    """
-
-    def __init__(self, address: str, folder: str | Path, *, most_bytes: int = 20_000_000_000) -> None:
-        super().__init__(folder)
-        self.address, self.most_bytes = address.rstrip("/"), most_bytes
-        self._remote, self._root = fsspec.core.url_to_fs(self.address)
-        self._dirty: set[str] = set()
-
-    def local(self, name: str, *, size: int | None = None) -> Path | None:
-        """The path of the copy, fetched or made if it is not there."""
-        path = self.folder / name
-        if not path.exists():
-            place = f"{self._root}/{name}"
-            if self._remote.exists(place):
-                self._make_room(int(self._remote.size(place) or 0))
-                fetched = path.with_suffix(".part")
-                self._remote.get_file(place, str(fetched))
-                fetched.replace(path)
-            elif size is not None:
-                self._make_room(size)
-        found = super().local(name, size=size)
-        if found is not None:
-            found.touch()
-        return found
-
-    def changed(self, name: str) -> None:
-        """Remember that a file must be sent."""
-        self._dirty.add(name)
-
-    def flush(self) -> None:
-        """Send what changed."""
-        self._remote.makedirs(self._root, exist_ok=True)
-        for name in sorted(self._dirty):
-            self._remote.put_file(str(self.folder / name), f"{self._root}/{name}")
-        self._dirty.clear()
-
-    def within(self, name: str) -> RemoteFiles:
-        """The files of a folder inside, with copies of its own size."""
-        return RemoteFiles(f"{self.address}/{name}", self.folder / name, most_bytes=self.most_bytes)
-
-    def _make_room(self, size: int) -> None:
-        kept = [each for each in self.folder.glob("*.rows") if each.name not in self._dirty]
-        kept.sort(key=lambda each: each.stat().st_mtime)
-        taken = sum(each.stat().st_size for each in kept)
-        while kept and taken + size > self.most_bytes:
-            oldest = kept.pop(0)
-            taken -= oldest.stat().st_size
-            oldest.unlink()
-        _room_for(self.folder, size)
-
-
-def files_at(place: str | Path, *, copies: str | Path | None = None, most_bytes: int = 20_000_000_000) -> Files:
-    """Files in a local folder, or at a remote address if ``place`` has a scheme.
-
-    Args:
-        place: path or address.
-        copies: folder for copies of remote files; a folder in the user's cache directory if not given.
-        most_bytes: how much the copies may take.
-    """
-    address = str(place)
-    if "://" not in address or address.startswith("file://"):
-        return Files(address.removeprefix("file://"))
-    default = Path.home() / ".cache" / "limbeck" / address.replace("://", "/").strip("/")
-    return RemoteFiles(address, copies or default, most_bytes=most_bytes)
-
-
-def _room_for(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise OSError(
-            f"'{folder}' needs {size / 1e9:.2f} GB for the next file of the cache. Found {free / 1e9:.2f} GB free."
+    def _unwritable(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"A cache needs a folder that can be written. Found '{self.folder}': {error.strerror or error}. "
+            "Give another place (cache=)."
         )
+
+
+def lengthen(path: Path, size: int) -> None:
+    """Give a file that was cut off its length again, in zeros.
+
+    Raises:
+        CacheError: if there is no room for it.
+    """
+    if path.stat().st_size < size:
+        try:
+            _reserve(path, size)
+        except OSError as error:
+            raise _no_room(path, size, error) from error
+
+
+def _make(path: Path, size: int) -> None:
+    try:
+        with whole_file(path) as place:
+            place.touch()
+            _reserve(place, size)
+    except RunError as error:
+        cause = error.__cause__
+        raise _no_room(path, size, cause if isinstance(cause, OSError) else OSError(str(error))) from error
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Lengthen a file by zeros whose room on disk is taken.
+
+    What is written through memory to a file with holes ends the process (SIGBUS) when the disk is full.
+    """
+    with path.open("ab") as file:
+        if size and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno not in _CANNOT_RESERVE:
+                    raise
+        missing = size - os.fstat(file.fileno()).st_size
+        while missing > 0:
+            missing -= file.write(bytes(min(missing, _CHUNK)))
+
+
+def _no_room(path: Path, size: int, error: OSError) -> CacheError:
+    return CacheError(
+        f"The cache needs {size / 1e6:.1f} MB for '{path}'. Found that the disk cannot give them: "
+        f"{error.strerror or error}. Free some, give another place (cache=), or store less (cache_encoding='int8', "
+        "cache_views=)."
+    )

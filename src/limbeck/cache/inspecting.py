@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from limbeck.cache.cache import CacheError, read_header
+from limbeck.cache.cache import read_header
 from limbeck.cache.field import Field
-from limbeck.cache.files import files_at
+from limbeck.cache.remote_files import files_at
+from limbeck.errors import CacheError
 
 
 class FieldState(NamedTuple):
@@ -41,17 +42,20 @@ def inspect_cache(place: str | Path, *, check: bool = False) -> CacheState:
     header = read_header(files)
     if header is None:
         raise CacheError(f"There is no cache in '{place}'. Fill one with 'limbeck cache build' or distill(cache=...).")
-    count = header["samples"] * header["views"]
+    counts = {name: each["samples"] * each["views"] for name, each in header["data"].items()}
+    count = sum(counts.values())
     states = []
     for name, known in header["fields"].items():
         field = Field(
-            files.within(name), known["shape"], known["encoding"], count=count, rows_per_file=header["rows_per_file"]
+            files.within(name), known["shape"], known["encoding"], counts=counts, rows_per_file=header["rows_per_file"]
         )
         rows, damaged, size = 0, 0, 0
         if field.ready:
             marked = np.flatnonzero(field.rows.marked(range(count)))
             rows, size = len(marked), field.rows.bytes_per_row * len(marked)
-            damaged = len(field.rows.missing(marked)) if check else 0
+            damaged = len(field.rows.missing(marked)) + field.rows.cut_off() if check else 0
         states.append(FieldState(name, tuple(known["shape"]), known["encoding"], rows, count, size / 1e6, damaged))
-    origin = {key: value for key, value in header.items() if key not in {"fields", "version", "rows_per_file"}}
+    origin = {key: header[key] for key in ("teacher", "weights", "precision", "encoding")}
+    for name, each in header["data"].items():
+        origin[f"{name} data"] = ", ".join(f"{key} {value}" for key, value in each.items())
     return CacheState(origin, tuple(states))

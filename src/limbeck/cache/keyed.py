@@ -11,7 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, get_worker_info
 
-from limbeck.batch import Adapt, Batch, tensors
+from limbeck.batch import Adapt, Batch
+from limbeck.cache.comparing import alike
 from limbeck.errors import DataError
 from limbeck.randomness import own_randomness, seed_all
 
@@ -29,19 +30,20 @@ class KeyedRaw(NamedTuple):
 class Keyed(Dataset[Any]):
     """A data set that yields each sample with its key, and augments it by generators that the key seeds.
 
-    The same key gives the same sample to the last bit, in any process, order and epoch: python's, numpy's and torch's
-    generators are seeded for each sample by seed, number and view. In every epoch another view is shown, of ``views``
-    in turn; a data set without randomness has one.
+    The same key gives the same sample to the last bit, in any process, order and epoch: where something is drawn,
+    python's, numpy's and torch's generators are seeded for each sample by seed, number and view. In every epoch another
+    view is shown, of ``views`` in turn.
 
     Args:
         data: a map-style data set; subsets of one data set share their numbers.
         views: how many augmented views of a sample there are.
+        drawn: whether the data set draws random numbers; found out by trying a few samples if not given.
         seed: of the views.
         first: what the numbers begin with, so that two data sets share none.
         still: whether every epoch shows view 0, as validation data do.
 
     Raises:
-        DataError: if the data set has no length.
+        DataError: if the data set has no length, or draws from generators that are out of reach.
 
     Example:
         >>> data = Keyed(torch.arange(5.0), first=100)
@@ -49,13 +51,23 @@ class Keyed(Dataset[Any]):
         (tensor(3.), (103, 0))
     """
 
-    def __init__(self, data: Any, *, views: int = 1, seed: int = 0, first: int = 0, still: bool = False) -> None:
+    def __init__(
+        self,
+        data: Any,
+        *,
+        views: int = 1,
+        drawn: bool | None = None,
+        seed: int = 0,
+        first: int = 0,
+        still: bool = False,
+    ) -> None:
         if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
             raise DataError(
                 f"Samples can be known by number in a map-style data set. Found {type(data).__name__}, a stream. "
                 "Switch the cache off (cache=None), or give a data set with __len__ and __getitem__."
             )
         self.data, self.views, self.seed, self.first, self.still = data, views, seed, first, still
+        self.drawn = views > 1 or (is_augmented(data) if drawn is None else drawn)
         self.base, self.numbers = base_of(data), base_numbers(data)
         # Shared with worker processes that live on from epoch to epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -77,7 +89,7 @@ class Keyed(Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, tuple[int, int]]]:
         """A batch of samples, fetched together where the data set can and nothing is drawn."""
-        if self.views == 1 and hasattr(self.data, "__getitems__"):
+        if not self.drawn and hasattr(self.data, "__getitems__"):
             keys = [(self.first + self.numbers[index], 0) for index in indices]
             return list(zip(self.data.__getitems__(list(indices)), keys, strict=True))
         return [self[index] for index in indices]
@@ -92,7 +104,7 @@ class Keyed(Dataset[Any]):
         return self._drawn(self.base, number, number, view)
 
     def _drawn(self, data: Any, index: int, number: int, view: int) -> Any:
-        if self.views == 1:
+        if not self.drawn:
             return data[index]
         if get_worker_info() is not None:
             seed_all(self.seed, number, view)
@@ -114,13 +126,16 @@ class KeyedCollate:
         return KeyedRaw(self.collate(list(items)), torch.tensor(keys, dtype=torch.int64))
 
 
-def keyed_loader(loader: Any, *, views: int = 1, seed: int = 0, first: int = 0, still: bool = False) -> Any:
-    """A copy of a ``DataLoader`` whose batches carry keys; sampler, workers and collate function are the user's."""
+def keyed_loader(loader: Any, **options: Any) -> Any:
+    """A copy of a ``DataLoader`` whose batches carry keys; sampler, workers and collate function are the user's.
+
+    Args:
+        loader: over a map-style data set.
+        options: of :class:`Keyed`.
+    """
     mine = copy.copy(loader)
     vars(mine).update(
-        dataset=Keyed(loader.dataset, views=views, seed=seed, first=first, still=still),
-        collate_fn=KeyedCollate(loader.collate_fn),
-        _iterator=None,
+        dataset=Keyed(loader.dataset, **options), collate_fn=KeyedCollate(loader.collate_fn), _iterator=None
     )
     return mine
 
@@ -140,20 +155,51 @@ def why_not_keyed(loader: Any) -> str | None:
     """Why the samples of a loader cannot be known by number; ``None`` if they can."""
     if not isinstance(loader, DataLoader):
         return f"the loader is a {type(loader).__name__}, no DataLoader"
+    if type(loader).__iter__ is not DataLoader.__iter__:
+        return f"the loader is a {type(loader).__name__}, a DataLoader with an __iter__ of its own"
     if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
         return "the data set is a stream"
     if loader.batch_sampler is None:
         return "batching is left to the data set (batch_size=None)"
     data: Any = loader.dataset
-    items = [data[0], data[len(data) - 1]]
-    if loader.collate_fn is not None and _varies(lambda: loader.collate_fn(copy.deepcopy(items))):
+    if len(data) == 0:
+        return "the data set is empty"
+    items = _batchable(data, loader.collate_fn)
+    if _varies(lambda: loader.collate_fn(copy.deepcopy(items))):
         return "the collate function draws random numbers (mixup?), so a batch is more than its samples"
     return None
 
 
+def _batchable(data: Any, collate: Callable[[list[Any]], Any]) -> list[Any]:
+    """Two samples that can be in one batch: a sampler may put those of one length together."""
+    for other in (len(data) - 1, min(1, len(data) - 1)):
+        items = [data[0], data[other]]
+        try:
+            collate(copy.deepcopy(items))
+        except (RuntimeError, ValueError, TypeError, LookupError):
+            continue
+        return items
+    return [data[0]]
+
+
 def is_augmented(data: Any, samples: int = 4) -> bool:
-    """Whether a data set gives another sample for the same index, tried on a few."""
-    return any(_varies(lambda index=index: data[index]) for index in range(min(samples, len(data))))
+    """Whether a data set gives another sample for the same index, tried on a few.
+
+    Raises:
+        DataError: if it does so though the generators are seeded alike, as nothing can replay that.
+    """
+    places = range(min(samples, len(data)))
+    found = [index for index in places if _varies(lambda index=index: data[index])]
+    if any(_varies(lambda index=index: data[index], seeds=[0] * _TRIES) for index in found):
+        raise DataError(
+            "Samples that are known by number must be the same each time that they are drawn from the same seeds. "
+            f"Found that {type(base_of(data)).__name__} gives other ones: it draws from a generator of its own "
+            "(numpy's default_rng, random.Random, torch.Generator), or its samples depend on time or order. Draw from "
+            "random, numpy.random or torch's default generator, which limbeck seeds for each sample; or make the "
+            "generator in __getitem__, as np.random.default_rng(torch.randint(2**31, ()).item()) does; or leave out "
+            "what needs the samples' numbers (cache=, a loss such as CRD)."
+        )
+    return bool(found)
 
 
 def base_numbers(data: Any) -> Sequence[int]:
@@ -169,28 +215,11 @@ def base_of(data: Any) -> Any:
     return base_of(data.dataset) if type(data) is Subset else data
 
 
-def _varies(draw: Callable[[], Any]) -> bool:
-    """Whether what is drawn depends on the random generators."""
-    found = []
+def _varies(draw: Callable[[], Any], seeds: Sequence[int] = range(_TRIES)) -> bool:
+    """Whether what is drawn differs between these seeds of the random generators."""
     with own_randomness():
-        for seed in range(_TRIES):
+        found: list[Any] = []
+        for seed in seeds:
             seed_all(seed)
-            found.append(tensors(as_tensors(draw())))
-    return any(
-        len(found[0]) != len(other) or any(not torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
-        for other in found[1:]
-    )
-
-
-def as_tensors(value: Any) -> Any:
-    """A sample with its numbers and arrays as tensors, so that two can be compared."""
-    if isinstance(value, dict):
-        return [as_tensors(each) for each in value.values()]
-    if isinstance(value, tuple | list):
-        return [as_tensors(each) for each in value]
-    if isinstance(value, Tensor):
-        return value
-    try:
-        return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        return torch.tensor(list(repr(value).encode()))
+            found.append(draw())
+    return not all(alike(found[0], other) for other in found[1:])

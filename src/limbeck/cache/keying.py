@@ -35,15 +35,22 @@ class KeyedLoaders(NamedTuple):
         return tuple(each for each in both if isinstance(each, DataLoader) and isinstance(each.dataset, Keyed))
 
     @property
-    def data(self) -> tuple[Keyed, ...]:
-        """The keyed data sets, one for each data set at the bottom."""
-        found = {each.dataset.first: each.dataset for each in self.loaders if isinstance(each.dataset, Keyed)}
-        return tuple(found[first] for first in sorted(found))
+    def of_data(self) -> dict[str, DataLoader[Any]]:
+        """A loader for each data set at the bottom: of training data, and of validation data that are others."""
+        found: dict[int, DataLoader[Any]] = {}
+        for each in self.loaders:
+            found.setdefault(keyed(each).first, each)
+        return dict(zip(("training", "validation"), found.values(), strict=False))
+
+    @property
+    def train_samples(self) -> int:
+        """How many numbers the training's data set has, those of samples held out of it included."""
+        return len(self.train.dataset.base) if isinstance(self.train.dataset, Keyed) else 0
 
     @property
     def samples(self) -> int:
         """How many numbers are given out."""
-        return max(each.first + len(each.base) for each in self.data)
+        return max(keyed(each).first + len(keyed(each).base) for each in self.loaders)
 
 
 def key_loaders(
@@ -51,7 +58,7 @@ def key_loaders(
 ) -> KeyedLoaders:
     """Give the samples of both loaders numbers; augmented training data show a bounded number of views in turn.
 
-    Validation data whose samples cannot be known stay as they are.
+    Validation data show one view. Those whose samples cannot be known stay as they are.
 
     Args:
         train: loader to train with.
@@ -60,7 +67,7 @@ def key_loaders(
         seed: of the views.
 
     Raises:
-        DataError: if the training samples cannot be known; says why.
+        DataError: if the training samples cannot be known, or data draw from a generator out of reach; says why.
 
     Example:
         >>> import torch
@@ -79,11 +86,26 @@ def key_loaders(
     count = (views or VIEWS) if augmented else 1
     given = "given" if views is not None else "our choice"
     reason = f"the data set draws random numbers; {count} views of each sample in turn, {given}"
-    choice = Choice("views", count, reason if augmented else "the data set gives the same sample each time")
-    keyed = keyed_loader(train, views=count, seed=seed)
-    if not isinstance(validation, DataLoader) or why_not_keyed(validation) is not None:
-        return KeyedLoaders(keyed, validation, count, choice)
-    same = base_of(validation.dataset) is base_of(train.dataset)
-    first = 0 if same else len(base_of(train.dataset))
-    held = keyed_loader(validation, views=count if same else 1, seed=seed, first=first, still=True)
-    return KeyedLoaders(keyed, held, count, choice)
+    said = reason if augmented else "the data set gives the same sample each time"
+    mine = keyed_loader(train, views=count, drawn=augmented, seed=seed)
+    unknown = None if validation is None else why_not_keyed(validation)
+    if validation is None or unknown is not None:
+        said += "" if unknown is None else f"; samples of the validation data are not known, as {unknown}"
+        return KeyedLoaders(mine, validation, count, Choice("views", count, said))
+    held = _held(train, validation, views=count, drawn=augmented, seed=seed)
+    return KeyedLoaders(mine, held, count, Choice("views", count, said))
+
+
+def keyed(loader: DataLoader[Any]) -> Keyed:
+    """The data set of a loader with keys."""
+    if not isinstance(loader.dataset, Keyed):
+        raise TypeError(f"a loader with keys is needed; found one over {type(loader.dataset).__name__}")
+    return loader.dataset
+
+
+def _held(train: DataLoader[Any], validation: Any, *, views: int, drawn: bool, seed: int) -> DataLoader[Any]:
+    """The validation data with keys, which are those of the training where both see the same data in the same way."""
+    base = base_of(train.dataset)
+    if base_of(validation.dataset) is base and validation.collate_fn == train.collate_fn:
+        return keyed_loader(validation, views=views, drawn=drawn, seed=seed, still=True)
+    return keyed_loader(validation, seed=seed, first=len(base), still=True)

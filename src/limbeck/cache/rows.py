@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from limbeck.cache.files import Files
+from limbeck.cache.files import Files, lengthen
 
 _WRITTEN = np.uint64(1 << 32)
 
@@ -31,29 +31,44 @@ class Rows:
 
     A file holds the rows and, behind them, a mark for each: zero until the row is written, then its checksum. A write
     that was interrupted thus goes on where it stopped, and a row that was cut off or changed counts as missing. Several
-    processes may write different rows at the same time.
+    processes may read and write at the same time; a row is written by the first of them.
 
     Args:
         files: where they are.
         shape: of a row.
         dtype: of its numbers.
-        count: how many rows there can be.
+        counts: how many rows there can be of each data set; the numbers of one follow those of the one before. Each
+            has files of its own, so that the rows of one stay where they are when others come or go.
         rows_per_file: how many stand in one file.
 
     Example:
         >>> import tempfile
-        >>> rows = Rows(Files(tempfile.mkdtemp()), (3,), np.float32, count=10)
+        >>> rows = Rows(Files(tempfile.mkdtemp()), (3,), np.float32, counts={"training": 10})
         >>> rows.write([7], np.ones((1, 3), np.float32))
         >>> rows.read([7, 2]).there
         array([ True, False])
     """
 
     def __init__(
-        self, files: Files, shape: tuple[int, ...], dtype: np.typing.DTypeLike, *, count: int, rows_per_file: int = 4096
+        self,
+        files: Files,
+        shape: tuple[int, ...],
+        dtype: np.typing.DTypeLike,
+        *,
+        counts: Mapping[str, int],
+        rows_per_file: int = 4096,
     ) -> None:
         self.files = files
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self.count, self.rows_per_file = count, rows_per_file
+        self.count = sum(counts.values())
+        self._names = [
+            f"{name}-{index:05d}.rows" for name, count in counts.items() for index in range(-(-count // rows_per_file))
+        ]
+        sizes = [
+            min(rows_per_file, count - first) for count in counts.values() for first in range(0, count, rows_per_file)
+        ]
+        # Number of the first row of each file, and behind the last that of the end.
+        self._starts = np.cumsum([0, *sizes])
         self._sound: dict[int, np.ndarray] = {}
         self._open: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -76,7 +91,11 @@ class Rows:
         return Found(values, there)
 
     def write(self, numbers: Sequence[int] | np.ndarray, values: np.ndarray) -> None:
-        """Write rows, in place of what stood there."""
+        """Write rows; those that are there and sound stay as they are.
+
+        Raises:
+            CacheError: if there is no room for them.
+        """
         numbers = np.asarray(numbers, dtype=np.int64)
         values = np.ascontiguousarray(values, self.dtype).reshape(len(numbers), *self.shape)
         for file, places, inside in self._by_file(numbers):
@@ -84,15 +103,29 @@ class Rows:
             if found is None:
                 continue
             mapped, marks = found
-            mapped[inside] = values[places]
-            marks[inside] = [_mark(values[place]) for place in places]
+            with self.files.locked(self._names[file]):
+                new = ~self._checked(file, mapped, marks, inside)
+                inside, places = inside[new], places[new]
+                mapped[inside] = values[places]
+                marks[inside] = [_mark(values[place]) for place in places]
             self._seen(file)[inside] = True
-            self.files.changed(self._name(file))
+            self.files.changed(self._names[file])
 
     def missing(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """Those of the numbers whose row is not there, or not sound."""
         numbers = np.asarray(numbers, dtype=np.int64)
-        return numbers[~self.read(numbers).there]
+        sound = np.zeros(len(numbers), bool)
+        for file, places, inside in self._by_file(numbers):
+            found = self._mapped(file, writing=False)
+            if found is not None:
+                sound[places] = self._checked(file, *found, inside)
+        return numbers[~sound]
+
+    def cut_off(self) -> int:
+        """How many rows stand in files that are shorter than they were made: none of them can be read."""
+        paths = [self.files.local(name) for name in self._names]
+        short = [file for file, path in enumerate(paths) if path is not None and self._is_short(file, path)]
+        return sum(self._rows_in(file) for file in short)
 
     def marked(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """Which of the rows are marked as written, sound or not."""
@@ -123,11 +156,11 @@ class Rows:
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= self.count):
             raise IndexError(f"rows are numbered from 0 to {self.count - 1}; found {numbers.min()} to {numbers.max()}")
         order = np.argsort(numbers, kind="stable")
-        files = numbers[order] // self.rows_per_file
+        files = np.searchsorted(self._starts, numbers[order], "right") - 1
         cuts = np.flatnonzero(np.diff(files)) + 1
         return [
-            (int(numbers[places[0]] // self.rows_per_file), places, numbers[places] % self.rows_per_file)
-            for places in np.split(order, cuts)
+            (int(file[0]), places, numbers[places] - self._starts[file[0]])
+            for file, places in zip(np.split(files, cuts), np.split(order, cuts), strict=True)
             if len(places)
         ]
 
@@ -142,22 +175,30 @@ class Rows:
         return self._sound.setdefault(file, np.zeros(self._rows_in(file), bool))
 
     def _rows_in(self, file: int) -> int:
-        return min(self.rows_per_file, self.count - file * self.rows_per_file)
+        return int(self._starts[file + 1] - self._starts[file])
 
-    def _name(self, file: int) -> str:
-        return f"{file:05d}.rows"
+    def _is_short(self, file: int, path: Path) -> bool:
+        return path.stat().st_size < self._rows_in(file) * self.bytes_per_row
 
     def _mapped(self, file: int, *, writing: bool) -> tuple[np.ndarray, np.ndarray] | None:
         """Rows and marks of a file as arrays over the file; ``None`` if there is no such file to read."""
-        held = self._open.get(file)
+        name, held = self._names[file], self._open.get(file)
+        if held is not None and not self.files.holds(name):
+            # The copy of a remote file made room for others; what was checked in it may not be in the next.
+            held = None
+            self._sound.pop(file, None)
         if held is not None and (not writing or held[0].flags.writeable):
             return held
         rows = self._rows_in(file)
-        path = self.files.local(self._name(file), size=rows * self.bytes_per_row if writing else None)
+        path = self.files.local(name, size=rows * self.bytes_per_row if writing else None)
         if path is None:
             return None
         size = rows * int(np.prod(self.shape, dtype=int)) * self.dtype.itemsize
-        _lengthen(path, rows * self.bytes_per_row)
+        if self._is_short(file, path):
+            if not writing:
+                return None
+            # What was cut off becomes zeros, which no mark fits.
+            lengthen(path, rows * self.bytes_per_row)
         mode = "r+" if writing else "r"
         mapped = np.memmap(path, self.dtype, mode, 0, (rows, *self.shape)) if size else np.empty((rows, *self.shape))
         marks = np.memmap(path, np.uint64, mode, size, (rows,))
@@ -167,10 +208,3 @@ class Rows:
 
 def _mark(row: np.ndarray) -> np.uint64:
     return _WRITTEN | np.uint64(zlib.crc32(np.ascontiguousarray(row).view(np.uint8).data))
-
-
-def _lengthen(path: Path, size: int) -> None:
-    """Give a file that was cut off its length again; what was lost is zeros, which no mark fits."""
-    if path.stat().st_size < size:
-        with path.open("r+b") as file:
-            file.truncate(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,8 +48,9 @@ class Capture:
         model: any module; it is read, never changed.
         sites: specs, or bare names of sites (then only ``raw`` is filled). See
             :class:`~limbeck.capture.address.Address` for the grammar of names.
-        stop: whether to end a forward as soon as every site has fired, so that the rest of the model does not run. The
-            first forward runs to its end, to count how often each site fires. A compiled model always does.
+        stop: whether to end a forward where the rest of the model begins, so that it does not run. The first forward
+            runs to its end, to find the first module that begins after the last site has fired; without one, every
+            forward does. A compiled model always does.
 
     Raises:
         SiteError: if the model has no such module, or a site does not fire in a forward.
@@ -62,7 +64,8 @@ class Capture:
     """
 
     def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec | str], *, stop: bool = False) -> None:
-        self.model, self.stop = model, stop
+        self.model, self.stop = model, stop and bool(sites)
+        self._tail: RemovableHandle | None = None
         self.specs = {each.site: each for each in sites if isinstance(each, FeatureSpec)}
         self.sites = tuple(dict.fromkeys(each if isinstance(each, str) else each.site for each in sites))
         self._recorder = _Recorder()
@@ -85,11 +88,7 @@ class Capture:
         recorder = self._recorder
         recorder.active = True
         try:
-            try:
-                output = call(self.model, inputs)
-                recorder.expected = dict(recorder.calls) if self.stop and self.sites else None
-            except _Enough:
-                output = None
+            output = self._run(inputs)
             copies, taps = dict(recorder.copies), dict(recorder.taps)
         finally:
             recorder.stop()
@@ -106,9 +105,65 @@ class Capture:
 
     def close(self) -> None:
         """Take every hook off the model."""
+        self._forget_tail()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+    def _run(self, inputs: Any) -> Any:
+        """What the model returns; ``None`` if its forward was stopped."""
+        if not self.stop:
+            return call(self.model, inputs)
+        if self._tail is None:
+            return self._run_and_find_tail(inputs)
+        recorder = self._recorder
+        try:
+            output = call(self.model, inputs)
+        except _Enough:
+            return None
+        except Exception:
+            if not recorder.stopped:
+                raise
+        else:
+            if not recorder.stopped:
+                return output
+        return self._run_to_the_end(inputs)
+
+    def _run_and_find_tail(self, inputs: Any) -> Any:
+        """Run to the end, and mark where the tail begins: at a module that had not begun before the last site fired.
+
+        How often a site fires may differ from batch to batch; where its loop ends does not.
+        """
+        recorder, begun = self._recorder, _Begun(self._recorder)
+        watched = [each.register_forward_pre_hook(begun) for each in self.model.modules()]
+        try:
+            output = call(self.model, inputs)
+        finally:
+            for handle in watched:
+                handle.remove()
+        tail = next((module for module, fired in begun.first.items() if fired == recorder.fired), None)
+        self.stop = tail is not None
+        if tail is not None:
+            self._tail = tail.register_forward_pre_hook(_Tail(recorder, self.sites))
+        return output
+
+    def _run_to_the_end(self, inputs: Any) -> Any:
+        """Run again, whole, from now on: the model caught what was to end its forward."""
+        warnings.warn(
+            f"{type(unwrap(self.model)).__name__} catches every exception in its forward, so that it cannot be stopped "
+            "behind the last site. It runs to its end from now on.",
+            stacklevel=4,
+        )
+        self._forget_tail()
+        self._recorder.stop()
+        self._recorder.active = True
+        return call(self.model, inputs)
+
+    def _forget_tail(self) -> None:
+        self.stop = False
+        if self._tail is not None:
+            self._tail.remove()
+            self._tail = None
 
     def __enter__(self) -> Capture:
         return self
@@ -117,22 +172,26 @@ class Capture:
         self.close()
 
 
-class _Enough(Exception):
-    """Every site has fired as often as it does."""
+class _Enough(BaseException):
+    """Every site has fired; no error, so that a model's own ``except Exception`` lets it pass."""
 
 
 class _Recorder:
-    """What the taps of one Capture share: whether they act, what they saw in this forward, and when that is all."""
+    """What the taps of one Capture share: whether they act, and what they saw in this forward."""
 
     def __init__(self) -> None:
-        self.active = False
+        self.active = self.stopped = False
         self.copies: dict[str, Tensor] = {}
         self.taps: dict[str, GradientEdge] = {}
         self.calls: dict[int, int] = {}
-        self.expected: dict[int, int] | None = None
+
+    @property
+    def fired(self) -> int:
+        """How often any site fired so far."""
+        return sum(self.calls.values())
 
     def stop(self) -> None:
-        self.active = False
+        self.active = self.stopped = False
         self.copies.clear()
         self.taps.clear()
         self.calls.clear()
@@ -175,5 +234,27 @@ class _Tap:
         for site, address in self.sites.items():
             if address.call in {None, count} and address.item < len(found):
                 self.recorder.see(site, found[address.item])
-        if self.recorder.calls == self.recorder.expected and not torch.compiler.is_compiling():
+
+
+class _Begun:
+    """The hook that notes, of every module in order of execution, how often sites had fired when it first began."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        self.recorder = recorder
+        self.first: dict[nn.Module, int] = {}
+
+    def __call__(self, module: nn.Module, _args: Any) -> None:
+        self.first.setdefault(module, self.recorder.fired)
+
+
+class _Tail:
+    """The hook on the first module of the tail, which ends a forward that has all it needs."""
+
+    def __init__(self, recorder: _Recorder, sites: Sequence[str]) -> None:
+        self.recorder, self.sites = recorder, sites
+
+    def __call__(self, _module: nn.Module, _args: Any) -> None:
+        recorder = self.recorder
+        if recorder.active and all(site in recorder.copies for site in self.sites):
+            recorder.stopped = True
             raise _Enough

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
 from types import ModuleType
 
 import limbeck.associations
@@ -17,7 +16,6 @@ import limbeck.schedules
 import limbeck.similarity
 import limbeck.targets
 from limbeck.catalogue.method import Method, describe
-from limbeck.catalogue.sizes import sizes
 from limbeck.errors import RecipeError, nearest
 
 FAMILIES: dict[str, ModuleType] = {
@@ -62,9 +60,4 @@ def methods(family: str | None = None, name: str | None = None) -> Sequence[Meth
             known = [each for _, each in found]
             raise RecipeError(f"There is no method '{name}' in {family or 'limbeck'}. {nearest(name, known)}")
         found = named
-    return [_sized(key, cls) for (key, _), cls in found.items()]
-
-
-def _sized(family: str, cls: type) -> Method:
-    parameters, multiplications = sizes(cls)
-    return replace(describe(family, cls), parameters=parameters, multiplications=multiplications)
+    return [describe(key, cls) for (key, _), cls in found.items()]

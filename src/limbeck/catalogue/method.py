@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from limbeck.associations.family import Association
 from limbeck.balancers.family import Balancer
+from limbeck.catalogue.sizes import learnt, multiplications
 from limbeck.links import Match
 from limbeck.losses.family import FeatureLoss
 from limbeck.mapping.family import Mapper
@@ -18,6 +20,7 @@ from limbeck.targets.family import Target
 
 _MATCHES = {Match.CHANNELS: "equal channels", Match.POSITIONS: "equal positions", Match.GRID: "one grid"}
 _REQUIRED = {
+    "attention": "sites that hold queries and keys",
     "keys": "sample keys",
     "targets": "labels",
     "teacher_output": "the teacher's logits",
@@ -43,9 +46,7 @@ class Method:
         needs: what must be there, in words.
         options: parameters with their defaults, as written.
         text: the docstring.
-        parameters: how many numbers it learns between the two sites of :mod:`limbeck.catalogue.sizes`; ``None`` where
-            the question has no meaning.
-        multiplications: in its matrix products for one batch between these sites, in millions; likewise.
+        cls: the class itself.
     """
 
     family: str
@@ -56,12 +57,25 @@ class Method:
     needs: tuple[str, ...]
     options: tuple[str, ...]
     text: str
-    parameters: int | None = None
-    multiplications: float | None = None
+    cls: type
+
+    @cached_property
+    def parameters(self) -> int | None:
+        """How many numbers it learns between the two sites of :mod:`limbeck.catalogue.sizes`.
+
+        ``None`` where the question has no meaning.
+        """
+        return learnt(self.cls)
+
+    @cached_property
+    def multiplications(self) -> float | None:
+        """In its matrix products for one batch between these sites, in millions; likewise."""
+        return multiplications(self.cls)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the docstring, as plain data."""
-        return {key: value for key, value in asdict(self).items() if key != "text"}
+        """Everything but the class and its docstring, as plain data."""
+        facts = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"text", "cls"}}
+        return {**facts, "parameters": self.parameters, "multiplications": self.multiplications}
 
 
 def describe(family: str, cls: type) -> Method:
@@ -77,6 +91,7 @@ def describe(family: str, cls: type) -> Method:
         needs=tuple(_needs(cls)),
         options=tuple(_options(cls)),
         text=text,
+        cls=cls,
     )
 
 
@@ -88,7 +103,7 @@ def _needs(cls: type) -> list[str]:
         found += [_REQUIRED[part] for part in sorted(cls.requires)]
     if issubclass(cls, Projector) and cls.needs_grid:
         found.append("a target on a grid")
-    if issubclass(cls, FeatureLoss | OutputLoss):
+    if issubclass(cls, FeatureLoss | OutputLoss | Association | Target):
         found += [f"at least {cls.minimum_batch} samples in a batch"] if cls.minimum_batch > 1 else []
     if issubclass(cls, FeatureLoss) and cls.needs_raw_target:
         found.append("a target in the teacher's own units")

@@ -26,9 +26,10 @@ def catalogue_page() -> str:
         """\
         # Catalogue
 
-        Written by `limbeck methods --markdown` from the classes themselves; the same is shown by `limbeck methods`. Any
-        of these can stand in a recipe or plan by its name. Parameters and multiplications (in matrix products, forward)
-        are those between a student site of 144 and a teacher site of 576 channels at 8 x 8 positions, for 16 samples.
+        Written by `limbeck methods --markdown` from the classes themselves, anew for every release; `limbeck methods`
+        shows the same of what is installed. Any of these can stand in a recipe or plan by its name. Parameters and
+        multiplications (in matrix products, forward) are those between a student site of 144 and a teacher site of 576
+        channels at 8 x 8 positions, for 16 samples.
         """
     )
     return "\n".join([head, *(_family(family) for family in FAMILIES)])

@@ -23,28 +23,40 @@ EQUAL = Link(TEACHER, TEACHER)
 BATCH, CLASSES = 16, 100
 
 
-def sizes(cls: type) -> tuple[int | None, float | None]:
-    """Learnt numbers, and millions of multiplications in a forward of 16 samples; ``None`` where meaningless."""
-    if issubclass(cls, FeatureLoss):
-        return _of_loss(cls)
+def learnt(cls: type) -> int | None:
+    """How many numbers it learns; ``None`` where the question has no meaning."""
+    if not issubclass(cls, FeatureLoss | Projector | Association):
+        return None
+    return sum(each.numel() for each in _built(cls).parameters())
+
+
+def multiplications(cls: type) -> float | None:
+    """Millions of multiplications in a forward of 16 samples; ``None`` where the question has no meaning."""
     if issubclass(cls, Projector):
-        projector = cls.for_link(LINK, **_given(cls.for_link, most_positions=LINK.teacher.positions))
-        return projector.parameter_count, _multiplications(lambda: projector(_feature(STUDENT)))
-    if issubclass(cls, Association):
-        association = cls.for_links([LINK])
-        return sum(each.numel() for each in association.parameters()), None
-    return None, None
-
-
-def _of_loss(cls: type[FeatureLoss]) -> tuple[int, float]:
-    link = EQUAL if Match.CHANNELS in cls.needs else LINK
-    heads = Heads(*(torch.nn.Linear(each.channels, CLASSES) for each in (link.student, link.teacher)))
-    loss = cls.for_link(link, heads, **_given(cls.for_link, samples=BATCH))
+        projector = _built(cls)
+        return _counted(lambda: projector(_feature(STUDENT)))
+    if not issubclass(cls, FeatureLoss):
+        return None
+    loss, link = _built(cls), _link(cls)
     pair = _feature(link.student), _feature(link.teacher)
     context = Context(targets=torch.arange(BATCH), keys=torch.arange(BATCH).repeat(2, 1).T)
-    informed = isinstance(loss, InformedLoss)
-    multiplications = _multiplications(lambda: loss(*pair, context) if informed else loss(*pair))
-    return sum(each.numel() for each in loss.parameters()), multiplications
+    return _counted(lambda: loss(*pair, context) if isinstance(loss, InformedLoss) else loss(*pair))
+
+
+def _built(cls: type[FeatureLoss | Projector | Association]) -> torch.nn.Module:
+    """One between the two sites."""
+    if issubclass(cls, FeatureLoss):
+        link = _link(cls)
+        heads = Heads(*(torch.nn.Linear(each.channels, CLASSES) for each in (link.student, link.teacher)))
+        return cls.for_link(link, heads, **_given(cls.for_link, samples=BATCH))
+    if issubclass(cls, Projector):
+        return cls.for_link(LINK, **_given(cls.for_link, most_positions=LINK.teacher.positions))
+    return cls.for_links([LINK])
+
+
+def _link(cls: type[FeatureLoss]) -> Link:
+    """The two sites as a projector leaves them, where the loss needs one."""
+    return EQUAL if Match.CHANNELS in cls.needs else LINK
 
 
 def _given(make: Callable[..., object], **options: int) -> dict[str, int]:
@@ -53,7 +65,7 @@ def _given(make: Callable[..., object], **options: int) -> dict[str, int]:
     return {name: value for name, value in options.items() if name in known}
 
 
-def _multiplications(run: Callable[[], object]) -> float:
+def _counted(run: Callable[[], object]) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         run()
     # A multiplication and an addition count as two there.

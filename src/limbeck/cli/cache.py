@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from limbeck.cli.distill import Device, PlanOption, Precision, Replan
 from limbeck.cli.words import (
     BatchSize,
     CacheEncoding,
@@ -41,32 +42,47 @@ def _cache() -> None:
 @cache.command()
 def build(
     place: Place, file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None,
-    data: DataOption = None, recipe: RecipeOption = None, teacher_weights: TeacherWeights = None,
-    student_weights: StudentWeights = None, teacher_option: ModelOptions = None, student_option: ModelOptions = None,
-    data_option: DataOptions = None, batch_size: BatchSize = None, modules: Imports = None, seed: Seed = None,
+    data: DataOption = None, recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
+    teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None, teacher_option: ModelOptions = None,
+    student_option: ModelOptions = None, data_option: DataOptions = None, batch_size: BatchSize = None,
+    modules: Imports = None, seed: Seed = None, device: Device = None, precision: Precision = None,
     cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
 ) -> None:  # fmt: skip
-    """Fill a cache for a pair, data and recipe; what is there already stays, so that it can be interrupted."""
+    """Fill a cache for a pair, data and a recipe or plan; what is there already stays, so that it can be interrupted.
+
+    The teacher runs in the precision that the training will have.
+    """
     from limbeck.cli.job import Job, parse_options
     from limbeck.options import Options
     from limbeck.pipeline import Pipeline
+    from limbeck.planning import Plan
 
     flags = {
-        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "teacher_weights": teacher_weights,
-        "student_weights": student_weights, "teacher_options": parse_options(teacher_option),
-        "student_options": parse_options(student_option), "data_options": parse_options(data_option),
-        "batch_size": batch_size, "import": modules or None, "seed": seed, "cache": place,
-        "cache_encoding": cache_encoding, "cache_views": cache_views,
+        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
+        "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None, "seed": seed,
+        "device": device, "precision": precision, "cache": place, "cache_encoding": cache_encoding,
+        "cache_views": cache_views,
     }  # fmt: skip
     job = Job.read(file, flags)
     loaded = job.load_data()
     models = job.load_models(loaded)
-    options = Options(recipe=job.recipe, settings=job.settings, cache=job.cache_settings, device=job.device)
-    plan = Pipeline(*models, loaded.train, loaded.validation, options).fill_cache()
-    for choice in plan.choices:
+    options = Options(
+        recipe=job.recipe,
+        plan=None if job.plan is None else Plan.load(job.plan),
+        settings=job.settings,
+        cache=job.cache_settings,
+        device=job.device,
+        replan=job.replan,
+    )
+    filled = Pipeline(*models, loaded.train, loaded.validation, options).fill_cache()
+    for choice in filled.choices:
         if choice.name == "teacher cache":
             Console().print(f"{choice.value}: {choice.reason}", markup=False, highlight=False, soft_wrap=True)
-    Console().print(f"Next: limbeck distill --cache {place} ... with the same models, data and recipe", soft_wrap=True)
+    Console().print(
+        f"Next: limbeck distill --cache {place} ... with the same models, data and recipe or plan", soft_wrap=True
+    )
 
 
 @cache.command()

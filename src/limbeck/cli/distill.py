@@ -11,22 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from limbeck.cli.words import (
-    BatchSize,
-    CacheEncoding,
-    CacheViews,
-    DataOption,
-    DataOptions,
-    Imports,
-    JobFile,
-    ModelOptions,
-    RecipeOption,
-    Seed,
-    StudentOption,
-    StudentWeights,
-    TeacherOption,
-    TeacherWeights,
-)
+from limbeck.cli import words
 
 if TYPE_CHECKING:
     from limbeck.cli.job import Job
@@ -61,14 +46,15 @@ CheckTeacher = Annotated[
 
 
 def distill(
-    file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None, data: DataOption = None,
-    recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None, steps: Steps = None,
-    epochs: Epochs = None, lr: Rate = None, run_dir: RunDir = None, resume: Resume = None,
-    teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None, teacher_option: ModelOptions = None,
-    student_option: ModelOptions = None, data_option: DataOptions = None, batch_size: BatchSize = None,
-    modules: Imports = None, metric: MetricOption = None, seed: Seed = None, device: Device = None,
-    precision: Precision = None, search: Search = None, check_teacher: CheckTeacher = None,
-    cache: CacheOption = None, cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
+    file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
+    data: words.DataOption = None, recipe: words.RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
+    steps: Steps = None, epochs: Epochs = None, lr: Rate = None, run_dir: RunDir = None, resume: Resume = None,
+    teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
+    teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
+    data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
+    metric: MetricOption = None, seed: words.Seed = None, device: Device = None, precision: Precision = None,
+    search: Search = None, check_teacher: CheckTeacher = None, cache: CacheOption = None,
+    cache_encoding: words.CacheEncoding = None, cache_views: words.CacheViews = None,
 ) -> None:  # fmt: skip
     """Distil a teacher into a student; everything that is not said is chosen and reported.
 

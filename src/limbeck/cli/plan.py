@@ -9,20 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from limbeck.cli.words import (
-    BatchSize,
-    DataOption,
-    DataOptions,
-    Imports,
-    JobFile,
-    ModelOptions,
-    RecipeOption,
-    Seed,
-    StudentOption,
-    StudentWeights,
-    TeacherOption,
-    TeacherWeights,
-)
+from limbeck.cli import words
 from limbeck.errors import RunError
 
 Out = Annotated[
@@ -32,10 +19,12 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Save it even if th
 
 
 def plan(
-    file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None, data: DataOption = None,
-    recipe: RecipeOption = None, out: Out = None, overwrite: Overwrite = False, teacher_weights: TeacherWeights = None,
-    student_weights: StudentWeights = None, teacher_option: ModelOptions = None, student_option: ModelOptions = None,
-    data_option: DataOptions = None, batch_size: BatchSize = None, modules: Imports = None, seed: Seed = None,
+    file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
+    data: words.DataOption = None, recipe: words.RecipeOption = None, out: Out = None, overwrite: Overwrite = False,
+    teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
+    teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
+    data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
+    seed: words.Seed = None,
 ) -> None:  # fmt: skip
     """Say how one network would be distilled into another, with a reason for every choice. Nothing is trained.
 

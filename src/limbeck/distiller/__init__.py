@@ -2,7 +2,8 @@
 
 from limbeck.distiller.distiller import Distiller, DistillOutput
 from limbeck.distiller.folding import fold_head
+from limbeck.distiller.lifting import Lifted
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
 
-__all__ = ["DistillOutput", "Distiller", "Term", "TermGroup", "fold_head"]
+__all__ = ["DistillOutput", "Distiller", "Lifted", "Term", "TermGroup", "fold_head"]

@@ -22,6 +22,7 @@ from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import DataError
 from limbeck.links import FeatureSpec
 from limbeck.outputs.family import OutputLoss
+from limbeck.outputs.labelled import labels_at_answers
 from limbeck.schedules.family import Schedule, Strength
 
 _FORGOTTEN = 200
@@ -58,6 +59,8 @@ class Distiller(nn.Module):
         schedule: how strongly each group acts as training goes on; ``None`` for constantly.
         total_steps: optimizer steps of the whole training; a schedule needs it.
         read_output: takes the logits from what a model returned.
+        next_token: whether the answer at a position is to be the label of the position behind it, as in causal language
+            models whose labels are their inputs; output losses get the labels moved.
 
     Example:
         >>> from limbeck.balancers import Fixed
@@ -79,6 +82,7 @@ class Distiller(nn.Module):
         schedule: Schedule | None = None,
         total_steps: int | None = None,
         read_output: ReadOutput = read_logits,
+        next_token: bool = False,
     ) -> None:
         super().__init__()
         groups = (FEATURE,) * len(terms) + (OUTPUT,) * len(outputs)
@@ -96,6 +100,7 @@ class Distiller(nn.Module):
         self.schedule = schedule
         self.total_steps = total_steps
         self.read_output = read_output
+        self.next_token = next_token
         self.names = unique_names(terms, outputs)
         self._capture = Capture(student, self.student_sites)
         self._done = 0
@@ -130,8 +135,12 @@ class Distiller(nn.Module):
     @property
     def minimum_batch(self) -> int:
         """The smallest batch that every term can be computed on."""
-        losses = [*(term.loss for term in self._terms), *self._outputs]
-        return max([loss.minimum_batch for loss in losses], default=1)
+        return max([part.minimum_batch for part in (*self._terms, *self._outputs)], default=1)
+
+    @property
+    def leaves_parameters_out(self) -> bool:
+        """Whether a step may give some parameters no gradient, which DDP must be told."""
+        return any(isinstance(each, TermGroup) and each.association.leaves_links_out for each in self._terms)
 
     @property
     def trains_answers(self) -> bool:
@@ -183,6 +192,13 @@ class Distiller(nn.Module):
         """Run the student and read its sites, without any loss."""
         return self._capture(batch.inputs, batch.mask)
 
+    def labels(self, batch: Batch) -> Any:
+        """The labels of a batch as output losses and metrics read them.
+
+        Padding has -100, and each label stands at the position of the answer that it judges.
+        """
+        return labels_at_answers(batch.targets, batch.mask, next_token=self.next_token)
+
     def step(self) -> None:
         """Move balancer and schedule on; call it once after each optimizer step."""
         if self._last is not None:
@@ -226,12 +242,14 @@ class Distiller(nn.Module):
         context = Context(targets=batch.targets, keys=batch.keys)
         losses = [term(captured.features, theirs, context) for term in self.terms]
         if len(self.outputs):
-            context = context._replace(
+            answered = context._replace(
+                mask=batch.mask,
                 student_output=self.read_output(captured.output),
                 teacher_output=self._answers(teacher),
                 student_loss=getattr(captured.output, "loss", None),
             )
-            losses += [each(context) for each in self.outputs]
+            moved = answered._replace(targets=self.labels(batch))
+            losses += [each(answered if each.raw_labels else moved) for each in self._outputs]
         return [loss.to(torch.float32) if loss.dtype.itemsize < 4 else loss for loss in losses]
 
     def _answers(self, teacher: Captured | None) -> Any:

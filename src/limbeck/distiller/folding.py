@@ -55,10 +55,8 @@ def fold_head(student: nn.Module, term: Term, teacher_head: nn.Linear, /, *, hea
         True
     """
     own = _check(student, term, teacher_head, head)
-    weight, bias = teacher_head.weight.double().cpu(), _bias(teacher_head)
-    for target, spec in reversed(_targets(term)):
-        matrix, shift = _affine(target, spec, "target")
-        weight, bias = _undone(weight, bias, matrix, shift, repr(target))
+    reused = head_on_targets(term, teacher_head)
+    weight, bias = reused.weight, reused.bias
     if term.projector is not None:
         matrix, shift = _affine(term.projector, term.link.student, "projector")
         weight, bias = weight @ matrix, bias + weight @ shift
@@ -68,6 +66,23 @@ def fold_head(student: nn.Module, term: Term, teacher_head: nn.Linear, /, *, hea
     deployed = copy.deepcopy(student)
     deployed.set_submodule(head, folded.train(own.training))
     return deployed
+
+
+@torch.no_grad()
+def head_on_targets(term: Term, teacher_head: nn.Linear) -> nn.Linear:
+    """The teacher's head, reading what the term's targets give of its own input; in float64, on the CPU.
+
+    Raises:
+        PlanMismatch: if a target is not affine or cannot be undone.
+    """
+    weight, bias = teacher_head.weight.double().cpu(), _bias(teacher_head)
+    for target, spec in reversed(_targets(term)):
+        matrix, shift = _affine(target, spec, "target")
+        weight, bias = _undone(weight, bias, matrix, shift, repr(target))
+    head = nn.Linear(weight.shape[1], len(bias), dtype=torch.float64)
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)
+    return head
 
 
 def _check(student: nn.Module, term: Term, teacher_head: nn.Linear, head: str) -> nn.Linear:
@@ -132,7 +147,8 @@ def _require_affine(
     if not error < _TOLERANCE:
         raise PlanMismatch(
             f"Folding needs an affine projector and affine targets. Found {name}, which is not (relative error "
-            f"{error.item():.1g}). Train with the projector Linear, and with no target or Standardise."
+            f"{error.item():.1g}). Train with the projector Linear, and with no target or Standardise; or keep the "
+            "projector (limbeck.distiller.Lifted)."
         )
 
 

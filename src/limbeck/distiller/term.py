@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limbeck.context import NOTHING_KNOWN, Context
-from limbeck.errors import DataError
+from limbeck.errors import DataError, PlanMismatch
 from limbeck.features import Feature, Features
 from limbeck.links import Link
 from limbeck.losses.family import FeatureLoss, InformedLoss
@@ -25,6 +25,11 @@ class Term(nn.Module):
         loss: the comparison.
         projector: what the student's feature passes through; ``None`` for nothing.
         targets: what the teacher's feature passes through, one after the other.
+        both: what either side passes through right before the loss, one after the other, such as ``PoolVector`` or
+            ``Centre``; nothing for the published form of the loss.
+
+    Raises:
+        PlanMismatch: if one of ``both`` is fitted to the teacher.
 
     Example:
         >>> from limbeck.links import FeatureSpec
@@ -44,12 +49,20 @@ class Term(nn.Module):
         loss: FeatureLoss,
         projector: Projector | None = None,
         targets: Sequence[Target] = (),
+        both: Sequence[Target] = (),
     ) -> None:
         super().__init__()
+        for each in both:
+            if isinstance(each, FittedTarget):
+                raise PlanMismatch(
+                    f"What both sides pass through must suit both. Found {each}, which is fitted to the teacher. Write "
+                    "it under targets, or use Centre, LayerNorm, Normalise, PoolGrid or PoolVector."
+                )
         self.link = link
         self.loss = loss
         self.projector = projector
         self.targets = nn.ModuleList(targets)
+        self.both = nn.ModuleList(both)
 
     @property
     def name(self) -> str:
@@ -74,8 +87,9 @@ class Term(nn.Module):
         self, mine: Feature, theirs: Feature, context: Context = NOTHING_KNOWN, /, by_sample: bool = False
     ) -> Float[Tensor, "*B"]:
         """The loss between two raw features, or what each sample gives."""
-        projected = mine if self.projector is None else self.projector(mine)
-        target = self.target(theirs)
+        projected = self._prepared(mine if self.projector is None else self.projector(mine))
+        with torch.no_grad():
+            target = self._prepared(self.target(theirs))
         if by_sample:
             return self.loss.samples(projected, target)
         return (
@@ -91,6 +105,25 @@ class Term(nn.Module):
         for each in self.targets:
             feature = each(feature)
         return feature
+
+    def _prepared(self, feature: Feature) -> Feature:
+        """A feature of either side as it reaches the loss."""
+        if not len(self.both):
+            return feature
+        feature = feature.full_precision()
+        with torch.autocast(feature.x.device.type, enabled=False):
+            for each in self.both:
+                feature = each(feature)
+        return feature
+
+    @property
+    def minimum_batch(self) -> int:
+        """The smallest batch that it can be computed on."""
+        return max([self.loss.minimum_batch, *(each.minimum_batch for each in self._preparing)])
+
+    @property
+    def _preparing(self) -> list[Target]:
+        return [each for each in (*self.targets, *self.both) if isinstance(each, Target)]
 
     @property
     def fitted_targets(self) -> list[tuple[int, FittedTarget]]:

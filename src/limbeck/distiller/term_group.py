@@ -64,8 +64,18 @@ class TermGroup(nn.Module):
         """The deepest of the student's sites, where gradients of this group are measured."""
         return max((term.link.student for term in self.members), key=lambda spec: spec.depth).site
 
+    @property
+    def minimum_batch(self) -> int:
+        """The smallest batch that it can be computed on."""
+        return max([self.association.minimum_batch, *(term.minimum_batch for term in self.members)])
+
     def forward(self, student: Features, teacher: Features, context: Context = NOTHING_KNOWN, /) -> Float[Tensor, ""]:
-        """The association's number for one batch; only links that count are computed."""
+        """The association's number for one batch; only links that count are computed.
+
+        Raises:
+            ShapeMismatch: if the batch is too small for the association.
+        """
+        self.association.check_batch(len(student[self.tap].x))
         links = self.association.active()
         fused = self.association.fuse([student[term.link.student.site] for term in self.members])
         terms = self.members

@@ -215,7 +215,7 @@ class DistillationModule(LightningModule):
         if self._metric is None:
             self.log(f"{when}_loss", self._judged(read), prog_bar=True, batch_size=read.size)
             return
-        scores = self._metric(self._looked.pair.read_output(self(read.inputs)), read.targets)
+        scores = self._metric(self._looked.pair.read_output(self(read.inputs)), self.distiller.labels(read))
         self.log(f"{when}_{self.metric_name}", scores.float().mean(), prog_bar=True, batch_size=scores.numel())
 
     def _compared(self, batch: Batch) -> DistillOutput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -40,11 +40,16 @@ class Measured:
         self._sum = found if self._sum is None else self._sum + found
         self._steps += 1
 
-    def take(self) -> dict[str, float]:
-        """The means by name, and begin anew; nothing if nothing was counted."""
+    def take(self, over_processes: Callable[[Tensor], Tensor] | None = None) -> dict[str, float]:
+        """The means by name, and begin anew; nothing if nothing was counted.
+
+        Args:
+            over_processes: turns what one process measured into the mean over all; every process has to call.
+        """
         if self._sum is None:
             return {}
-        terms, weights = (self._sum / self._steps).tolist()
+        means = self._sum / self._steps
+        terms, weights = (means if over_processes is None else over_processes(means)).tolist()
         self._sum, self._steps = None, 0
         return scalars(
             {"terms": dict(zip(self.names, terms, strict=True)), "weights": dict(zip(self.names, weights, strict=True))}

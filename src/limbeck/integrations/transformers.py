@@ -71,7 +71,7 @@ class DistillationTrainer(Trainer):
         distiller: of the last training; ``None`` before.
 
     Raises:
-        RecipeError: if ``args`` ask for FSDP, DeepSpeed, DataParallel or label smoothing.
+        RecipeError: if ``args`` ask for FSDP, DeepSpeed, DataParallel, label smoothing or re-entrant checkpointing.
         LimbeckError: if a model does not run on the data, or plan or recipe do not fit.
 
     Example:
@@ -185,8 +185,13 @@ class DistillationTrainer(Trainer):
         return loss, logits, labels
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add every term and weight to what is logged of the training."""
-        super().log({**logs, **self._measured.take()} if "loss" in logs else logs, start_time)
+        """Add every term and weight, as means over all processes, to what is logged of the training."""
+        if "loss" in logs:
+            logs = {**logs, **self._measured.take(self._over_processes)}
+        super().log(logs, start_time)
+
+    def _over_processes(self, means: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.accelerator.reduce(means, "mean"))
 
     def _trains(self, model: nn.Module) -> bool:
         return self.accelerator.unwrap_model(model, keep_torch_compile=False) is self.distiller
@@ -278,8 +283,8 @@ def _check(trainer: Trainer) -> None:
     """Refuse what would train something else than was asked for."""
     if not hasattr(Trainer, "_prepare_for_training"):
         raise ModelError(
-            "DistillationTrainer needs a newer transformers. Found one whose Trainer prepares everything in a single "
-            "method. Run: pip install -U transformers"
+            "DistillationTrainer needs transformers 5.3 or newer. Found one whose Trainer prepares everything in a "
+            "single method. Run: pip install -U transformers"
         )
     asked = {
         "FSDP": (trainer.is_fsdp_enabled, "Launch with torchrun, which gives DDP"),
@@ -292,12 +297,21 @@ def _check(trainer: Trainer) -> None:
             trainer.args.label_smoothing_factor != 0,
             "Write outputs: [{loss: {kind: CrossEntropy, label_smoothing: 0.1}}] in the recipe",
         ),
+        # A re-entrant checkpoint runs without a graph: what is read inside of it would teach the student nothing.
+        "re-entrant checkpointing of activations": (_reentrant(trainer.args), "Leave use_reentrant out, or say false"),
     }
     for name, (found, instead) in asked.items():
         if found:
             raise RecipeError(
-                f"DistillationTrainer trains in one process or by DDP, on its own loss. Found {name}. {instead}."
+                "DistillationTrainer needs a student in one piece, its own loss, and a graph through every layer. "
+                f"Found {name}. {instead}."
             )
+
+
+def _reentrant(args: TrainingArguments) -> bool:
+    # Newer transformers use the first name, of which the second is a deprecated alias there.
+    names = ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs")
+    return any((getattr(args, name, None) or {}).get("use_reentrant", False) for name in names)
 
 
 def _not_ours(checkpoint: Path, file: str) -> RunError:

@@ -50,6 +50,7 @@ class AttentionScores(SamplewiseLoss):
     """
 
     needs: ClassVar[Match] = Match.POSITIONS
+    requires: ClassVar[frozenset[str]] = frozenset({"attention"})
 
     def __init__(self, *, heads: int = 12, parts: int = 3, causal: bool = False) -> None:
         super().__init__()

@@ -130,9 +130,15 @@ class CRD(InformedLoss):
         temperature: float = 0.07,
         momentum: float = 0.5,
     ) -> CRD:
-        """Build one with the sizes of a link; ``samples`` must be given."""
+        """Build one with the sizes of a link; ``samples`` must be given, which a plan does by itself.
+
+        Samples that are held out of the training data have numbers too: they are remembered as they were drawn.
+        """
         if samples is None:
-            raise RecipeError("CRD remembers every sample. Found no samples=. Give the length of the training data.")
+            raise RecipeError(
+                "CRD remembers every sample. Found no samples=. Give the length of the training data: "
+                "{kind: CRD, samples: 50000}."
+            )
         return cls(
             samples,
             link.student.channels,

@@ -26,7 +26,7 @@ class FeatureLoss(nn.Module, ABC):
         needs: in what the two features must agree already; the plan puts a projector in front where they do not.
         requires: what it must know beside the two features. ``keys`` and ``targets`` of the batch come in a
             :class:`~limbeck.context.Context` (see :class:`InformedLoss`); ``student_head`` and ``teacher_head`` are
-            given to :meth:`for_link`.
+            given to :meth:`for_link`. ``attention`` says that the sites must hold queries and keys.
         needs_raw_target: whether the target must stay in the teacher's own units, as where its head is to read it.
         non_negative: whether the value is never below zero; log and ratio balancers need that.
         zero_when_equal: whether two equal features give zero.

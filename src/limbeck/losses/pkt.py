@@ -24,8 +24,8 @@ class PKT(FeatureLoss):
        p_{ij} = \frac{k_{ij}}{\sum_j k_{ij}}, \qquad k_{ij} = \frac{\cos(a_i, a_j) + 1}{2} $$
 
     with $a_i$ all values of sample $i$ as one vector. Nothing needs to agree but the samples. Positions that are not
-    valid are zero, each side by its own mask. The paper reads the input of the head; for the same of a map, pool both
-    sides first: target :class:`~limbeck.targets.PoolVector`, projector :class:`~limbeck.projectors.Resample`.
+    valid are zero, each side by its own mask. The paper reads the input of the head; for the same of a map, let both
+    sides pass through :class:`~limbeck.targets.PoolVector` first (``both`` in a recipe).
 
     The mean over all pairs is that of the official code. It makes the value small: published weights are about 30,000,
     which is 470 on the mean over samples at 64 of them.

@@ -22,7 +22,9 @@ class SimilarityPreserving(FeatureLoss):
 
     with $A$ the ``[B, N C]`` matrix of all values of each sample. Nothing needs to agree but the samples. Positions
     that are not valid are zero in $A$, each side by its own mask. The value depends on the size of the batch: the
-    paper's weight is 3000 at 64 samples. torchdistill scales rows to absolute sum 1 instead.
+    paper's weight is 3000 at 64 samples. torchdistill scales rows to absolute sum 1 instead. Behind
+    a ReLU all samples resemble each other; to compare what tells them apart, let both sides pass through
+    :class:`~limbeck.targets.Centre` first (``both`` in a recipe).
 
     Shapes: student ``[B, Ns, Cs]``, teacher ``[B, Nt, Ct]``.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck._math.masking import masked_mean
 from limbeck.context import Context
 from limbeck.outputs.family import OutputLoss
-from limbeck.outputs.labelled import IGNORED, numbers_like
+from limbeck.outputs.labelled import IGNORED, not_padding, numbers_like
 
 
 class BinaryCrossEntropy(OutputLoss):
@@ -44,6 +44,7 @@ class BinaryCrossEntropy(OutputLoss):
         """The formula."""
         logits = context.student_output
         labels = numbers_like(logits, context.targets, self)
-        counted = labels != IGNORED
+        valid, counted = not_padding(context, logits), labels != IGNORED
+        counted = counted if valid is None else counted & valid
         each = F.binary_cross_entropy_with_logits(logits, labels.masked_fill(~counted, 0.0), reduction="none")
         return masked_mean(each, counted)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from limbeck._math.answers import answer_rows
+from limbeck._math.masking import masked_mean
+from limbeck._math.pieces import in_pieces
 from limbeck.context import Context
 from limbeck.errors import DataError, RecipeError, ShapeMismatch
-from limbeck.outputs.family import OutputLoss
-from limbeck.outputs.labelled import IGNORED
+from limbeck.outputs.divergence import PIECE
+from limbeck.outputs.family import OutputLoss, in_full_precision
+from limbeck.outputs.labelled import IGNORED, labelled_rows
 
 
 class CrossEntropy(OutputLoss):
@@ -45,6 +48,7 @@ class CrossEntropy(OutputLoss):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"targets"})
+    full_precision: ClassVar[bool] = False
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -64,8 +68,9 @@ class CrossEntropy(OutputLoss):
                 "regression."
             )
         if targets.shape == logits.shape:
-            shares = answer_rows(targets.to(rows.dtype))
-            return F.cross_entropy(rows, shares, label_smoothing=self.label_smoothing)
+            shares = answer_rows(targets if targets.is_floating_point() else targets.to(rows.dtype))
+            apart = in_pieces(self._apart, rows, shares, entries=PIECE)
+            return masked_mean(apart, labelled_rows(context, rows))
         answers = logits.shape[:-1] if logits.ndim <= 3 else (len(logits), *logits.shape[2:])
         if targets.is_floating_point() or targets.shape != answers:
             raise ShapeMismatch(
@@ -75,9 +80,7 @@ class CrossEntropy(OutputLoss):
             )
         labels = targets.flatten().long()
         try:
-            total = F.cross_entropy(
-                rows, labels, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
-            )
+            apart = in_pieces(self._apart, rows, labels.unsqueeze(1), entries=PIECE)
         except IndexError as error:
             known = labels[labels != IGNORED]
             raise DataError(
@@ -85,7 +88,14 @@ class CrossEntropy(OutputLoss):
                 f"Found {int(known.min())} to {int(known.max())} in this batch. Number the classes from 0, or give the "
                 "student as many outputs."
             ) from error
-        return total / (labels != IGNORED).sum().clamp_min(1)
+        return masked_mean(apart, labelled_rows(context, rows))
+
+    def _apart(self, logits: Float[Tensor, "M K"], targets: Shaped[Tensor, "M _"]) -> Float[Tensor, " M"]:
+        """The cross-entropy of each answer with shares of the classes, or with one class number (0 for -100)."""
+        logits = in_full_precision(logits)
+        targets = targets.to(logits.dtype) if targets.is_floating_point() else targets.squeeze(1)
+        smoothing = self.label_smoothing
+        return F.cross_entropy(logits, targets, ignore_index=IGNORED, label_smoothing=smoothing, reduction="none")
 
     def extra_repr(self) -> str:
         """Options."""

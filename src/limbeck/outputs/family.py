@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from limbeck._math.answers import class_axis
 from limbeck.context import Context, TopAnswers
 from limbeck.errors import DataError, ModelError, ShapeMismatch
+from limbeck.outputs.labelled import labels_at_answers
 
 
 class OutputLoss(nn.Module, ABC):
@@ -26,6 +27,8 @@ class OutputLoss(nn.Module, ABC):
         numeric_labels: whether it reads labels as numbers, one for each logit, and not as class numbers.
         same_classes: whether it needs a teacher with the student's classes, one by one.
         minimum_batch: the smallest batch on which the value means anything.
+        raw_labels: whether it reads the labels as the batch has them: those of padding too, and unmoved where the
+            student is to answer with the next token.
         full_precision: whether logits arrive in at least float32; a loss that raises them piece by piece says no.
     """
 
@@ -35,10 +38,11 @@ class OutputLoss(nn.Module, ABC):
     numeric_labels: ClassVar[bool] = False
     same_classes: ClassVar[bool] = True
     minimum_batch: ClassVar[int] = 1
+    raw_labels: ClassVar[bool] = False
     full_precision: ClassVar[bool] = True
 
     def forward(self, context: Context, /) -> Float[Tensor, ""]:
-        """Judge; computed in full precision, with the teacher outside of the graph.
+        """Judge; computed in full precision, with the teacher outside of the graph and without what is padding.
 
         Raises:
             DataError: if the batch lacks something that the loss requires.
@@ -55,6 +59,8 @@ class OutputLoss(nn.Module, ABC):
             teacher = _mapped(teacher, Tensor.detach)
             if self.full_precision:
                 student, teacher = _mapped(student, in_full_precision), _mapped(teacher, in_full_precision)
+            if not self.raw_labels:
+                context = without_padding(context)
             return self.judge(context._replace(student_output=student, teacher_output=teacher))
 
     def check_teacher(self, student: Tensor, teacher: Any, /) -> None:
@@ -106,6 +112,14 @@ class OutputLoss(nn.Module, ABC):
     def __repr__(self) -> str:
         """The call that rebuilds this loss."""
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def without_padding(context: Context) -> Context:
+    """The context with -100 for the labels of padding, and a mask only where the student answers at its positions."""
+    student, mask = context.student_output, context.mask
+    if mask is None or not isinstance(student, Tensor) or student.ndim != 3 or student.shape[:2] != mask.shape:
+        return context._replace(mask=None)
+    return context._replace(targets=labels_at_answers(context.targets, mask))
 
 
 def in_full_precision(logits: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class Given(OutputLoss):
 
     requires = frozenset({"targets"})
     non_negative = False
+    raw_labels = True
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor] = F.mse_loss) -> None:
         super().__init__()

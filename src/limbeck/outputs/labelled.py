@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -14,14 +15,47 @@ IGNORED = -100
 
 
 def labelled_rows(context: Context, rows: Float[Tensor, "M K"]) -> Bool[Tensor, " M"] | None:
-    """``False`` for each row of ``rows`` whose label is -100: padding, or a prompt.
+    """``False`` for each row of ``rows`` that is padding, or whose label is -100, as that of a prompt.
 
-    ``None`` where all count: without labels, or with labels that are no class numbers, one for each row.
+    ``None`` where all count: without padding, and without labels that are class numbers, one for each row.
     """
+    valid = None if context.mask is None else context.mask.flatten()
     targets = context.targets
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.numel() != len(rows):
-        return None
-    return (targets != IGNORED).flatten()
+        return valid
+    labelled = (targets != IGNORED).flatten()
+    return labelled if valid is None else labelled & valid
+
+
+def labels_at_answers(targets: Any, mask: Bool[Tensor, "B N"] | None, *, next_token: bool = False) -> Any:
+    """Class numbers ``[B, N]`` with -100 where a position is padding, each at the position of the answer it judges.
+
+    Labels that are no class numbers, one for each position, stay as they are.
+
+    Args:
+        targets: as the batch has them.
+        mask: ``False`` at positions that are padding.
+        next_token: whether the answer at a position is to be the label of the position behind it, as in causal language
+            models: the labels move one to the front, and the last answer has none.
+
+    Example:
+        >>> import torch
+        >>> labels_at_answers(torch.tensor([[5, 6, 7]]), torch.tensor([[True, True, False]]), next_token=True)
+        tensor([[   6, -100, -100]])
+    """
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.ndim != 2:
+        return targets
+    if mask is not None and targets.shape == mask.shape:
+        targets = targets.long().masked_fill(~mask, IGNORED)
+    if not next_token:
+        return targets
+    return torch.cat([targets[:, 1:].long(), torch.full_like(targets[:, :1], IGNORED, dtype=torch.long)], dim=1)
+
+
+def not_padding(context: Context, answers: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"] | None:
+    """``False`` for each number of the answers that stands at padding; ``None`` where there is none."""
+    mask = context.mask
+    return None if mask is None else mask.reshape(*mask.shape, *(1,) * (answers.ndim - mask.ndim)).expand_as(answers)
 
 
 def class_numbers(

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from limbeck._math.answers import answer_rows, divergence
 from limbeck._math.masking import masked_mean
+from limbeck._math.pieces import in_pieces
 from limbeck.context import Context
 from limbeck.errors import RecipeError, ShapeMismatch
-from limbeck.outputs.family import OutputLoss
+from limbeck.outputs.divergence import PIECE
+from limbeck.outputs.family import OutputLoss, in_full_precision
 from limbeck.outputs.labelled import labelled_rows
 
 
@@ -45,6 +47,7 @@ class SoftLabels(OutputLoss):
 
     requires: ClassVar[frozenset[str]] = frozenset({"teacher_output"})
     zero_when_equal: ClassVar[bool] = True
+    full_precision: ClassVar[bool] = False
 
     def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()
@@ -61,8 +64,11 @@ class SoftLabels(OutputLoss):
                 f"{tuple(context.student_output.shape)}. Use BinarySoftLabels for a yes or no in one logit, LogitMSE "
                 "for a regression."
             )
-        apart = divergence(student, teacher, temperature=self.temperature)
+        apart = in_pieces(self._apart, student, teacher, entries=PIECE)
         return masked_mean(apart, labelled_rows(context, student))
+
+    def _apart(self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M K"]) -> Float[Tensor, " M"]:
+        return divergence(in_full_precision(student), in_full_precision(teacher), temperature=self.temperature)
 
     def extra_repr(self) -> str:
         """Options."""

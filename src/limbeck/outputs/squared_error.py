@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from limbeck._math.masking import masked_mean
 from limbeck.context import Context
 from limbeck.outputs.family import OutputLoss
-from limbeck.outputs.labelled import numbers_like
+from limbeck.outputs.labelled import not_padding, numbers_like
 
 
 class SquaredError(OutputLoss):
@@ -40,4 +40,5 @@ class SquaredError(OutputLoss):
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
         """The formula."""
         answers = context.student_output
-        return F.mse_loss(answers, numbers_like(answers, context.targets, self))
+        errors = (answers - numbers_like(answers, context.targets, self)).square()
+        return masked_mean(errors, not_padding(context, answers))

@@ -67,6 +67,7 @@ def build(
         schedule=schedule,
         total_steps=total_steps,
         read_output=read_output,
+        next_token=plan.next_token,
     )
     # What is added stands where the student does, so that targets can be fitted before the training moves everything.
     device = next((each.device for each in student.parameters()), None)
@@ -81,7 +82,7 @@ def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]
         return [(build_term(plan, term, heads), term.share) for term in plan.terms]
     grouped: dict[str, list[TermPlan]] = {}
     for term in plan.terms:
-        grouped.setdefault(str(term.loss), []).append(term)
+        grouped.setdefault(term.comparison, []).append(term)
     found: list[tuple[Term | TermGroup, float]] = []
     for planned in grouped.values():
         terms = [build_term(plan, term, heads) for term in planned]
@@ -96,12 +97,13 @@ def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]
 def build_term(plan: Plan, term: TermPlan, heads: Heads = NO_HEADS) -> Term:
     """One feature term."""
     link, fused = link_of(plan, term), fitting.fuses(plan.association)
-    fitting.check(link, term.loss, term.projector, term.targets, fused)
+    fitting.check(link, term.loss, term.projector, term.targets, fused, term.both)
     return Term(
         link,
-        loss=fitting.build_loss(link, term.loss, term.projector, term.targets, heads, fused),
+        loss=fitting.build_loss(link, term.loss, term.projector, term.targets, heads, fused, term.both),
         projector=fitting.build_projector(link, term.projector, term.targets),
         targets=fitting.build_targets(link, term.targets, heads),
+        both=fitting.build_both(fitting.joined(link, term.projector, term.targets, fused), term.both)[0],
     )
 
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch.utils.data import DataLoader
 
-from limbeck.batch import Adapt, Batch, ReadOutput, logits_of, move
-from limbeck.cache.cache import Cache, Origin
-from limbeck.cache.cached_teacher import CachedTeacher
-from limbeck.cache.field import Form
+from limbeck.batch import Adapt, Batch, ReadOutput, logits_of, move, tensors
+from limbeck.cache.cache import Cache
+from limbeck.cache.cached_teacher import LOGITS, CachedTeacher
+from limbeck.cache.encoding import encoding
+from limbeck.cache.exactness import Exactness
+from limbeck.cache.form import Form
 from limbeck.cache.identity import data_hash, weights_hash
-from limbeck.cache.keyed import Keyed
-from limbeck.cache.keying import KeyedLoaders
+from limbeck.cache.keying import KeyedLoaders, keyed
+from limbeck.cache.origin import DataOrigin, Origin
+from limbeck.capture.capture import Captured
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.errors import PlanMismatch
+from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.targets import PoolGrid, PoolVector
 from limbeck.teachers.live import Teacher
 
@@ -25,37 +32,83 @@ from limbeck.teachers.live import Teacher
 _CHECKED_SHARE, _MOST_CHECKED = 0.001, 64
 
 
-class CacheSettings(NamedTuple):
+@dataclass(frozen=True)
+class CacheSettings:
     """Where and how a teacher is cached.
 
     Attributes:
         place: folder, or address that fsspec reaches.
         encoding: ``float32``, ``float16``, ``int8`` or ``pca``.
         views: how many augmented views of each sample; chosen if not given.
+
+    Raises:
+        RecipeError: if there is no such encoding, or no view.
     """
 
     place: str | Path
     encoding: str = "float16"
     views: int | None = None
 
+    def __post_init__(self) -> None:
+        encoding(self.encoding)
+        if self.views is not None and self.views < 1:
+            raise RecipeError(
+                f"A cache keeps at least one view of each sample. Found cache_views={self.views}. Give 1 or more, or "
+                "leave it out."
+            )
 
-def stored_forms(distiller: Distiller) -> list[Form]:
+    def plain(self) -> dict[str, Any]:
+        """As it stands in a run's facts: a folder by its full path."""
+        place = str(self.place)
+        place = place if "://" in place else str(Path(place).absolute())
+        return {"place": place, "encoding": self.encoding, "views": self.views}
+
+
+@runtime_checkable
+class Accelerating(Protocol):
+    """What a cached teacher must know of the training's accelerator, to run as it does in the training."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where models run."""
+        ...
+
+    @property
+    def mixed_precision(self) -> str:
+        """The precision: ``no``, ``bf16`` or ``fp16``."""
+        ...
+
+    @property
+    def autocast(self) -> Callable[..., AbstractContextManager[Any]]:
+        """Gives the surroundings that this precision needs."""
+        ...
+
+
+def stored_forms(distiller: Distiller, batches: Sequence[Batch]) -> list[Form]:
     """In what form each teacher site is stored: pooled, where all of its terms pool it alike, else as it is.
+
+    Args:
+        distiller: says which sites are read.
+        batches: a few; sites that follow the length of the batch can be stored where all have one.
 
     Raises:
         PlanMismatch: if a site has another number of positions in every batch and is not pooled.
     """
+    lengths = {tuple(each.shape[1:] for each in tensors(batch.inputs)) for batch in batches}
     pooled: dict[str, set[tuple[int, ...] | None]] = {}
     for term in distiller.every_term:
-        first = next(iter(term.targets), None)
+        first = next(iter((*term.targets, *term.both)), None)
         grid = first.grid if isinstance(first, PoolGrid) else () if isinstance(first, PoolVector) else None
         pooled.setdefault(term.link.teacher.site, set()).add(grid)
-    forms = [Form(site, grids.pop() if len(grids) == 1 else None) for site, grids in pooled.items()]
-    for form, spec in ((form, spec) for form in forms for spec in distiller.teacher_sites if spec.site == form.site):
-        if spec.variable and form.grid is None:
+    specs = {spec.site: spec for spec in distiller.teacher_sites}
+    forms = [Form.pooled(specs[site], grids.pop() if len(grids) == 1 else None) for site, grids in pooled.items()]
+    for form in forms:
+        spec = specs[form.site]
+        if spec.variable and form.grid is None and len(lengths) > 1:
             raise PlanMismatch(
                 f"A cache needs the same number of positions for every sample. Found '{form.site}' of the teacher, "
-                "which follows the length of the batch. Give its links the target PoolVector, or leave the cache out."
+                "which follows the length of the batch. Pad all batches to one length, give its links the target "
+                "PoolVector, or leave the cache out."
             )
     return forms
 
@@ -68,8 +121,9 @@ def cached_teacher(
     *,
     batches: Iterable[Batch],
     read_output: ReadOutput,
-) -> tuple[CachedTeacher, dict[str, float]]:
-    """A teacher that answers from the cache, with encodings that are ready, and the relative error of each field.
+    accelerator: Accelerating,
+) -> tuple[CachedTeacher, dict[str, Exactness]]:
+    """A teacher that answers from the cache, with encodings that are ready, and how exact each field is.
 
     Args:
         live: runs where a row is missing.
@@ -78,41 +132,65 @@ def cached_teacher(
         settings: where and how.
         batches: a few with keys, for the statistics of the encodings.
         read_output: takes the logits from what the teacher returned.
+        accelerator: that of the training.
 
     Raises:
-        CacheError: if the cache was computed from something else.
+        CacheError: if the cache was computed from something else, or the disk cannot hold it.
     """
     batches = list(batches)
+    forms = stored_forms(distiller, batches)
     origin = Origin(
         teacher=type(live.model).__name__,
         weights=weights_hash(live.model),
-        data=tuple(data_hash(each) for each in loaders.data),
-        samples=loaders.samples,
-        views=loaders.views,
-        seed=loaders.data[0].seed,
+        data={name: _data_origin(loader) for name, loader in loaders.of_data.items()},
         encoding=settings.encoding,
+        precision=accelerator.mixed_precision,
     )
-    answer = logits_of(live(batches[0]).output, read_output) if distiller.needs_answers else None
+    cache, logits = Cache(settings.place, origin), None
+    if distiller.needs_answers:
+        logits = cache.shape(LOGITS) or _answer_shape(live(batches[0]), read_output)
     cached = CachedTeacher(
         live,
-        Cache(settings.place, origin),
+        cache,
         sites=distiller.teacher_sites,
-        forms=stored_forms(distiller),
+        forms=forms,
         read_output=read_output,
-        logits=tuple(answer.shape[1:]) if isinstance(answer, torch.Tensor) else None,
+        logits=logits,
+        autocast=accelerator.autocast,
     )
-    return cached, cached.fit(batches)
+    exactness = cached.fit(batches)
+    cached.cache.require_room(cached.size)
+    return cached, exactness
 
 
-def described_cache(cached: CachedTeacher, errors: Mapping[str, float]) -> Choice:
-    """How large the cache is, and how exact by the relative error of each field."""
-    rows = cached.cache.rows
+def _answer_shape(captured: Captured, read_output: ReadOutput) -> tuple[int, ...] | None:
+    answer = logits_of(captured.output, read_output)
+    return tuple(answer.shape[1:]) if isinstance(answer, torch.Tensor) else None
+
+
+def _data_origin(loader: DataLoader[Any]) -> DataOrigin:
+    data = keyed(loader)
+    return DataOrigin(data_hash(data), len(data.base), 1 if data.still else data.views, data.seed)
+
+
+def described_cache(cached: CachedTeacher, exactness: Mapping[str, Exactness]) -> Choice:
+    """How large the cache is, and how exact each field; warns of channels that are lost."""
+    rows, encoded = cached.cache.rows, cached.cache.origin.encoding
     reason = (
-        f"{cached.cache.origin.encoding}, {cached.bytes_per_sample} bytes for each of {rows} views of samples; "
-        "numbers: root mean square error of storing over the deviation, by site"
+        f"{encoded}, {cached.bytes_per_sample} bytes for each of {rows} views of samples; numbers: root mean square "
+        "error of storing, in deviations, by site, measured on other batches than those that the encoding was fitted to"
     )
-    rounded = {name: round(error, 5) for name, error in errors.items()}
-    return Choice("teacher cache", f"{cached.size / 1e6:.1f} MB in '{cached.cache.place}'", reason, rounded)
+    if lost := {name: found for name, found in exactness.items() if found.lost}:
+        names = "; ".join(f"'{name}' {found.lost} of {found.channels}" for name, found in lost.items())
+        said = f"channels that come back with an error above half of their deviation: {names}"
+        reason += f". {said}"
+        warnings.warn(
+            f"A cache should keep every channel. Found with cache_encoding='{encoded}' {said}. Use "
+            f"'{'float32' if encoded == 'float16' else 'float16'}'.",
+            stacklevel=2,
+        )
+    size = f"{cached.size / 1e6:.1f} MB in '{cached.cache.place}'"
+    return Choice("teacher cache", size, reason, {name: str(found) for name, found in exactness.items()})
 
 
 def spot_check(cached: CachedTeacher, loaders: KeyedLoaders, adapt: Adapt, device: Any) -> int:
@@ -122,19 +200,19 @@ def spot_check(cached: CachedTeacher, loaders: KeyedLoaders, adapt: Adapt, devic
         CacheError: if they are not what the teacher says now.
     """
     checked = 0
-    for data in loaders.data:
-        there = cached.stored(range(data.first, data.first + len(data.base)), view=0)
+    for name, loader in loaders.of_data.items():
+        there = cached.stored(name)
         count = min(len(there), max(8, int(len(there) * _CHECKED_SHARE)), _MOST_CHECKED)
         if not count:
             continue
         generator = torch.Generator().manual_seed(int(there.sum()) % 2**31)
         chosen = [int(there[place]) for place in torch.randperm(len(there), generator=generator)[:count]]
-        cached.check(_batch_of(data, chosen, loaders, adapt, device))
+        cached.check(_batch_of(loader, chosen, adapt, device))
         checked += count
     return checked
 
 
-def _batch_of(data: Keyed, numbers: list[int], loaders: KeyedLoaders, adapt: Adapt, device: Any) -> Batch:
-    collate: Any = loaders.train.collate_fn
-    items = [(data.of_base(number - data.first, view=0), (number, 0)) for number in numbers]
+def _batch_of(loader: DataLoader[Any], numbers: list[int], adapt: Adapt, device: Any) -> Batch:
+    data, collate = keyed(loader), loader.collate_fn
+    items: list[Any] = [(data.of_base(number - data.first, view=0), (number, 0)) for number in numbers]
     return move(adapt(collate(items)), device)

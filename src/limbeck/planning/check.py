@@ -67,7 +67,7 @@ def diff_plans(old: Plan, new: Plan) -> list[str]:
     Lines start with ``-`` for what is gone, ``+`` for what is new.
     """
     lines: list[str] = []
-    for name in ("student", "teacher", "association", "balancer", "schedule"):
+    for name in ("student", "teacher", "association", "balancer", "schedule", "next_token"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             lines += [f"- {name}: {was}", f"+ {name}: {now}"]
@@ -86,5 +86,5 @@ def _terms(plan: Plan) -> list[str]:
             ends.append(site if spec is None else f"{site} ({spec.channels} channels, grid {spec.grid})")
         through = "" if term.projector is None else f" through {term.projector}"
         onto = "".join(f", {target}" for target in term.targets)
-        lines.append(f"link {ends[0]} <- {ends[1]}{onto}: {term.share:g} x {term.loss}{through}")
+        lines.append(f"link {ends[0]} <- {ends[1]}{onto}: {term.share:g} x {term.comparison}{through}")
     return lines + [f"output {term.share:g} x {term.loss}" for term in plan.outputs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import ModuleType
@@ -37,7 +38,7 @@ class Fitted(NamedTuple):
     reason: str
 
 
-def choose(link: Link, loss: Part, fused: Match = Match.NOTHING) -> Fitted:
+def choose(link: Link, loss: Part, fused: Match = Match.NOTHING, both: Sequence[Part] = ()) -> Fitted:
     """What the loss needs between the two sides; nothing where they agree already.
 
     Positions are reconciled on the teacher's side by pooling to the common grid, or to a vector where the positions do
@@ -49,29 +50,32 @@ def choose(link: Link, loss: Part, fused: Match = Match.NOTHING) -> Fitted:
         link: the two sites.
         loss: the comparison.
         fused: in what an association makes the student agree already.
+        both: what either side passes through right before the loss.
     """
-    fitted = _choose(link, loss, _needs(loss), fused)
+    fitted = _choose(link, loss, _needs(loss) & ~_paired(link, both), fused, both)
     if fitted.projector is None or _can_be_built(link, fitted.projector, fitted.targets):
         return fitted
     # The loss compares no positions, but a projector to the teacher's channels goes by them.
-    return _choose(link, loss, _needs(loss) | Match.POSITIONS, fused)
+    return _choose(link, loss, _needs(loss) | Match.POSITIONS, fused, both)
 
 
-def _choose(link: Link, loss: Part, needs: Match, fused: Match) -> Fitted:
+def _choose(link: Link, loss: Part, needs: Match, fused: Match, both: Sequence[Part]) -> Fitted:
     pool, reason = _pooling(link, needs)
     standardised = Match.CHANNELS in needs and not loss.resolve(LOSSES).needs_raw_target
     targets = ([pool] if pool is not None else []) + ([Part(kind="Standardise")] if standardised else [])
-    projector = choose_projector(link, loss, targets, fused)
+    projector = choose_projector(link, loss, targets, fused, both)
     if projector is not None and projector.kind == "PositionLinear":
         reason += "; positions are kept apart"
     return Fitted(projector, tuple(targets), reason)
 
 
-def choose_projector(link: Link, loss: Part, targets: Sequence[Part], fused: Match = Match.NOTHING) -> Part | None:
-    """The projector that a loss needs after the given targets and an association that fuses, or ``None``."""
+def choose_projector(
+    link: Link, loss: Part, targets: Sequence[Part], fused: Match = Match.NOTHING, both: Sequence[Part] = ()
+) -> Part | None:
+    """The projector that a loss needs between the given targets and an association that fuses, or ``None``."""
     aimed, same_space = described(link, targets)
     equal = aimed.already_equal() if same_space else aimed.already_equal() & ~Match.CHANNELS
-    missing = _needs(loss) & ~equal & ~fused
+    missing = _needs(loss) & ~equal & ~fused & ~_paired(aimed, both)
     if missing is Match.NOTHING:
         return None
     if link.student.positions == 1 and aimed.teacher.positions > 1:
@@ -112,6 +116,16 @@ def build_targets(link: Link, targets: Sequence[Part], heads: Heads = _NO_HEADS)
     return built
 
 
+def build_both(link: Link, both: Sequence[Part]) -> tuple[list[Target], Link]:
+    """What either side passes through right before the loss, and the link as it leaves it."""
+    built: list[Target] = []
+    for part in both:
+        target: Target = part.build(TARGETS, link, method="for_link")
+        built.append(target)
+        link = Link(target.describe(link.student), target.describe(link.teacher))
+    return built, link
+
+
 def build_projector(link: Link, projector: Part | None, targets: Sequence[Part]) -> Projector | None:
     """The projector with the sizes that the targets leave."""
     if projector is None:
@@ -120,9 +134,15 @@ def build_projector(link: Link, projector: Part | None, targets: Sequence[Part])
 
 
 def build_loss(
-    link: Link, loss: Part, projector: Part | None, targets: Sequence[Part], heads: Heads, fused: Match = Match.NOTHING
+    link: Link,
+    loss: Part,
+    projector: Part | None,
+    targets: Sequence[Part],
+    heads: Heads,
+    fused: Match = Match.NOTHING,
+    both: Sequence[Part] = (),
 ) -> FeatureLoss:
-    """The loss, with the sizes that projector and targets leave and the heads that it reads features through.
+    """The loss, with the sizes of what reaches it and the heads that it reads features through.
 
     Raises:
         PlanMismatch: if it needs a head that the model does not have, or sizes that the link does not have.
@@ -134,12 +154,12 @@ def build_loss(
                 f"{loss.kind} reads features through the {side}'s last linear layer. Found a {side} that has none. "
                 "Use a loss that needs no head (MSE, Cosine, CKA)."
             )
-    joined = _joined(described(link, targets)[0], projector, fused)
+    _, compared = build_both(joined(link, projector, targets, fused), both)
     if cls.for_link.__func__ is FeatureLoss.for_link.__func__:
         built: FeatureLoss = loss.build(LOSSES)
     else:
-        built = loss.build(LOSSES, joined, heads, method="for_link")
-    sizes = [(spec.positions - spec.prefix, spec.channels) for spec in (joined.student, joined.teacher)]
+        built = loss.build(LOSSES, compared, heads, method="for_link")
+    sizes = [(spec.positions - spec.prefix, spec.channels) for spec in (compared.student, compared.teacher)]
     try:
         built.check_sizes(*sizes)
     except ShapeMismatch as error:
@@ -148,9 +168,10 @@ def build_loss(
     return built
 
 
-def _joined(link: Link, projector: Part | None, fused: Match) -> Link:
-    """The link as projector and association leave it: the student described as what reaches the loss."""
-    student, teacher = link.student, link.teacher
+def joined(link: Link, projector: Part | None, targets: Sequence[Part], fused: Match) -> Link:
+    """The link as projector, targets and association leave it."""
+    aimed, _ = described(link, targets)
+    student, teacher = aimed.student, aimed.teacher
     aligned = fused | (Match.NOTHING if projector is None else _aligns(projector))
     if Match.CHANNELS in aligned:
         student = replace(student, channels=teacher.channels)
@@ -160,7 +181,12 @@ def _joined(link: Link, projector: Part | None, fused: Match) -> Link:
 
 
 def check(
-    link: Link, loss: Part, projector: Part | None, targets: Sequence[Part], fused: Match = Match.NOTHING
+    link: Link,
+    loss: Part,
+    projector: Part | None,
+    targets: Sequence[Part],
+    fused: Match = Match.NOTHING,
+    both: Sequence[Part] = (),
 ) -> None:
     """Refuse a term whose loss could not compare what reaches it.
 
@@ -169,7 +195,7 @@ def check(
     """
     aimed, _ = described(link, targets)
     aligned = fused | (_aligns(projector) if projector is not None else Match.NOTHING)
-    missing = _needs(loss) & ~aimed.already_equal() & ~aligned
+    missing = _needs(loss) & ~aimed.already_equal() & ~aligned & ~_paired(aimed, both)
     if missing is not Match.NOTHING:
         student, teacher = aimed.student, aimed.teacher
         fitting = choose(link, loss)
@@ -187,9 +213,25 @@ def keys_for(losses: Iterable[Part]) -> Keys | None:
     return Keys() if any("keys" in each.resolve(LOSSES).requires for each in losses) else None
 
 
+def remembering(loss: Part, samples: int | None) -> Part:
+    """The loss, told how many samples there are to remember where it must know and was not told."""
+    make = loss.resolve(LOSSES).for_link
+    if samples is None or "samples" in loss.options or "samples" not in inspect.signature(make).parameters:
+        return loss
+    return Part.model_validate({**loss.plain(), "samples": samples})
+
+
 def fuses(association: Part | None) -> Match:
     """In what an association makes the student's features agree with their targets."""
     return Match.NOTHING if association is None else association.resolve(ASSOCIATIONS).aligns
+
+
+def _paired(link: Link, both: Sequence[Part]) -> Match:
+    """In what of their positions the two sides agree once either passed through ``both``."""
+    if not both:
+        return Match.NOTHING
+    _, paired = build_both(link, both)
+    return paired.already_equal() & (Match.POSITIONS | Match.GRID)
 
 
 def _needs(loss: Part) -> Match:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,10 +21,12 @@ from limbeck.errors import DataError, LimbeckError, ModelError
 from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.build import build, fit_targets
-from limbeck.planning.costs import measure_costs
+from limbeck.planning.costs import SAMPLES, measure_costs
+from limbeck.planning.facts import Facts
 from limbeck.planning.few_samples import Once, first_samples
+from limbeck.planning.label_positions import NEXT, label_positions, takes_labels
 from limbeck.planning.plan import Plan
-from limbeck.planning.planner import Facts, make_plan, mapper_of
+from limbeck.planning.planner import make_plan, mapper_of
 from limbeck.planning.require_models import require_models
 from limbeck.planning.stated import Layouts, Sites, stated_layouts, stated_sites
 from limbeck.planning.task import Task
@@ -40,8 +41,9 @@ from limbeck.training.loaders import first_batches, sample_count
 BATCHES = 8
 # Only what is looked at before training; the rest is read while it validates.
 HELD_BATCHES = 2
-# A plan's costs do not depend on how well the statistics of its targets are known.
-PLANNED_SAMPLES = 8
+# A plan is tried on as many samples as its costs are measured on; how well the statistics of targets are known does not
+# matter for either.
+PLANNED_SAMPLES = SAMPLES
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,17 @@ class Pair:
         axes, names = stated_layouts(layouts, teacher, student), stated_sites(sites)
         anatomies = _probed(teacher.to(device), student.to(device), batches[0], axes, names, read_output, show)
         answer = _shape(anatomies["student"])
+        task = Task.read(batches, answer, takes_labels=takes_labels(student, batches[0]))
+        positions = label_positions(student, batches[0], task, read_output)
+        task = replace(task, next_token=positions is not None and positions.value == NEXT)
+        notes = (note, None if keyed is None else keyed.choice, positions)
         facts = Facts(
             samples=samples,
-            task=Task.read(batches, answer, takes_labels=_takes_labels(student, batches[0])),
+            task=task,
             student_shape=answer,
             teacher_shape=_shape(anatomies["teacher"]),
-            notes=tuple(each for each in (note, None if keyed is None else keyed.choice) if each is not None),
+            numbered=None if keyed is None else keyed.train_samples,
+            notes=tuple(each for each in notes if each is not None),
         )
         found = (facts, anatomies["teacher"], anatomies["student"])
         return cls(teacher, student, train, validation, batches, held, *found, adapt, read_output, keyed)
@@ -150,17 +157,25 @@ class Pair:
         found = ((self.student, self.student_anatomy), (self.teacher, self.teacher_anatomy))
         return Heads(*(_linear(model, anatomy.head) for model, anatomy in found))
 
-    def plan(self, recipe: Recipe, *, names: tuple[str, str] | None = None, show: bool = True) -> Plan:
+    def plan(
+        self, recipe: Recipe, *, names: tuple[str, str] | None = None, own_loss: bool = False, show: bool = True
+    ) -> Plan:
         """A plan for this pair, with what it costs.
 
         Args:
             recipe: what to resolve.
             names: of student and teacher, for people; their class names if not given.
+            own_loss: whether the user gives the loss of the labels.
             show: whether to show a progress bar on a terminal.
+
+        Raises:
+            DataError: if labels are to be learnt that are of no known form.
+            LimbeckError: if the recipe cannot be used on this pair.
         """
         names = names or (type(self.student).__name__, type(self.teacher).__name__)
         scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
-        plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, self.facts, names=names, scores=scores)
+        facts = replace(self.facts, own_loss=own_loss)
+        plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, facts, names=names, scores=scores)
         with Teacher(self.teacher, plan.teacher_sites) as source, ProgressBar("Planning", 3, show=show) as bar:
             distiller = build(
                 plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in, heads=self.heads
@@ -275,10 +290,6 @@ def _device(model: nn.Module) -> torch.device:
 def _shape(anatomy: Anatomy) -> tuple[int, ...] | None:
     # The batch axis is left out of the comparison: probing may have used fewer samples of one model than of the other.
     return None if anatomy.output_shape is None else (0, *anatomy.output_shape[1:])
-
-
-def _takes_labels(student: nn.Module, batch: Batch) -> bool:
-    return isinstance(batch.inputs, Mapping) and "labels" in inspect.signature(unwrap(student).forward).parameters
 
 
 def _stand_in(logits: Any, targets: Any) -> Any:

@@ -65,6 +65,8 @@ class Plan(BaseModel):
         student_sites: likewise.
         terms: feature terms.
         outputs: output losses.
+        next_token: whether the label of a position is what the student is to answer one position before, as in causal
+            language models whose labels are their inputs.
         association: says in every step how much each link counts; ``None`` where all count alike.
         balancer: weighs the terms.
         schedule: how the weights move.
@@ -81,6 +83,7 @@ class Plan(BaseModel):
     student: str
     terms: tuple[TermPlan, ...]
     outputs: tuple[OutputTerm, ...]
+    next_token: bool = False
     association: Part | None = None
     balancer: Part
     schedule: Part
@@ -140,7 +143,7 @@ class Plan(BaseModel):
             links.add_row(
                 _site(self.spec("student", term.student), term.student),
                 _site(self.spec("teacher", term.teacher), term.teacher),
-                str(term.loss),
+                term.comparison,
                 "-" if term.projector is None else str(term.projector),
                 ", ".join(map(str, term.targets)) or "-",
                 term.reason,

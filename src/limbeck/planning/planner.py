@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import limbeck.mapping
@@ -14,38 +12,14 @@ from limbeck.errors import PlanMismatch
 from limbeck.links import LayerMap, Link
 from limbeck.mapping.family import Mapper
 from limbeck.planning import fitting
+from limbeck.planning.choosing_outputs import choose_outputs
+from limbeck.planning.facts import Facts
 from limbeck.planning.plan import Plan
-from limbeck.planning.task import Task
 from limbeck.planning.term_plan import TermPlan
-from limbeck.recipe.part import Part
-from limbeck.recipe.recipe import OutputTerm, Recipe
+from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
 
-FEW_LABELS = 2000
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was learnt of the data and the models before anything is chosen.
-
-    Attributes:
-        samples: in an epoch, those held out included; ``None`` for a stream.
-        task: what the labels ask of the student.
-        student_shape: of the student's logits; ``None`` if it has none.
-        teacher_shape: likewise.
-        notes: decisions made on the way, such as the held-out share.
-    """
-
-    samples: int | None
-    task: Task
-    student_shape: tuple[int, ...] | None
-    teacher_shape: tuple[int, ...] | None
-    notes: tuple[Choice, ...] = ()
-
-    @property
-    def same_outputs(self) -> bool:
-        """Whether both models answer in the same shape."""
-        return self.student_shape is not None and self.student_shape == self.teacher_shape
+MEMORY = "remembered samples"
 
 
 def make_plan(
@@ -77,11 +51,13 @@ def make_plan(
         links = mapper_of(recipe)(student.specs, teacher.specs, scores)
         choices.append(_mapping_choice(recipe, links, student, teacher))
     terms = tuple(
-        planned_term(recipe, link, index, len(links)) for link in links for index in range(len(recipe.features))
+        planned_term(recipe, link, index, len(links), facts.numbered)
+        for link in links
+        for index in range(len(recipe.features))
     )
     outputs, output_choice = choose_outputs(recipe, facts)
-    choices += [output_choice, *_recipe_choices(recipe, bool(links))]
-    if not terms and not outputs:
+    choices += [*_memory_choices(recipe, facts.numbered), output_choice, *_recipe_choices(recipe, bool(links))]
+    if not terms and not outputs and not facts.own_loss:
         raise PlanMismatch(
             f"Recipe '{recipe.name}' leaves nothing to learn from: no link and no output loss. Use recipe='auto', or "
             "recipe='features' for data without labels."
@@ -92,6 +68,7 @@ def make_plan(
         student=names[0],
         terms=terms,
         outputs=outputs,
+        next_token=facts.task.next_token,
         association=recipe.association if terms else None,
         balancer=recipe.balancer,
         schedule=recipe.schedule,
@@ -107,67 +84,28 @@ def mapper_of(recipe: Recipe) -> Mapper:
     return recipe.mapping.build(limbeck.mapping)
 
 
-def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[tuple[OutputTerm, ...], Choice]:
-    """The output losses, and why.
+def planned_term(recipe: Recipe, link: Link, index: int, links: int, numbered: int | None = None) -> TermPlan:
+    """What the recipe's feature loss number ``index`` becomes on one of ``links`` links.
 
-    ``auto`` is the cautious default of findings.md: temperature 4 and half the weight below 2,000 labels, else plain
-    labels, as soft labels helped with 500 to 1,000 labels and not with 4,000.
+    A loss that remembers every sample is told that there are ``numbered``.
     """
-    if recipe.outputs != "auto":
-        return recipe.outputs, _outputs_choice(recipe.outputs, recipe.reason("outputs"))
-    means = facts.task.means
-    labels = () if means.labels is None else (OutputTerm(loss=Part(kind=means.labels)),)
-    softened = means.teacher in {"SoftLabels", "BinarySoftLabels"}
-    soft = () if means.teacher is None else (OutputTerm(loss=_part(means.teacher, softened)),)
-    found = f"student's logits {facts.student_shape}, teacher's {facts.teacher_shape}"
-    if not soft:
-        return (), _outputs_choice((), f"{facts.task.kind.value} ({facts.task.reason}): features alone")
-    if not labels and not facts.same_outputs:
-        return (), _outputs_choice((), f"no labels and no common answer ({found}): features alone")
-    if not labels:
-        return soft, _outputs_choice(soft, "no labels, but both models answer in the same shape")
-    if not facts.same_outputs:
-        return labels, _outputs_choice(labels, f"the models answer in different classes ({found})")
-    if not softened:
-        return labels, _outputs_choice(labels, "numbers are learnt from the labels; the teacher's error is not added")
-    if facts.samples is not None and facts.samples < FEW_LABELS:
-        half = tuple(term.model_copy(update={"share": 0.5}) for term in (*labels, *soft))
-        return half, _outputs_choice(half, f"{facts.samples} labels, fewer than {FEW_LABELS}: soft labels help")
-    amount = "a stream" if facts.samples is None else f"{facts.samples} labels"
-    return labels, _outputs_choice(labels, f"{amount}: with {FEW_LABELS} or more plain labels do as well")
-
-
-def _part(kind: str, softened: bool) -> Part:
-    return Part(kind=kind, temperature=4.0) if softened else Part(kind=kind)
-
-
-def _outputs_choice(outputs: tuple[OutputTerm, ...], reason: str) -> Choice:
-    return Choice("output loss", outputs_phrase(outputs), reason)
-
-
-def outputs_phrase(outputs: Sequence[OutputTerm]) -> str:
-    """Output losses in one line, as the choice of them shows them."""
-    return " + ".join(f"{term.share:g} x {term.loss}" for term in outputs) or "none"
-
-
-def planned_term(recipe: Recipe, link: Link, index: int, links: int) -> TermPlan:
-    """What the recipe's feature loss number ``index`` becomes on one of ``links`` links."""
     feature = recipe.features[index]
     fused = fitting.fuses(recipe.association)
-    fitted = fitting.choose(link, feature.loss, fused)
+    fitted = fitting.choose(link, feature.loss, fused, feature.both)
     targets = fitted.targets if feature.targets == "auto" else feature.targets
     projector = fitted.projector
     if feature.targets != "auto":
-        projector = fitting.choose_projector(link, feature.loss, targets, fused)
+        projector = fitting.choose_projector(link, feature.loss, targets, fused, feature.both)
     if feature.projector != "auto":
         projector = None if feature.projector == "none" else feature.projector
-    fitting.check(link, feature.loss, projector, targets, fused)
+    fitting.check(link, feature.loss, projector, targets, fused, feature.both)
     return TermPlan(
         student=link.student.site,
         teacher=link.teacher.site,
-        loss=feature.loss,
+        loss=fitting.remembering(feature.loss, numbered),
         projector=projector,
         targets=targets,
+        both=feature.both,
         share=feature.share / links if recipe.average_links else feature.share,
         reason=f"depth {link.student.depth:.2f} <- {link.teacher.depth:.2f}; {fitted.reason}",
     )
@@ -185,6 +123,13 @@ def _mapping_choice(recipe: Recipe, links: LayerMap, student: Anatomy, teacher: 
     mapper = mapper_of(recipe)
     among = f"{mapper} among {len(student.specs)} student and {len(teacher.specs)} teacher sites"
     return Choice("mapping", shown, f"{among}: {recipe.reason('mapping')}")
+
+
+def _memory_choices(recipe: Recipe, numbered: int | None) -> list[Choice]:
+    losses = [each.loss for each in recipe.features]
+    if all(fitting.remembering(loss, numbered) == loss for loss in losses):
+        return []
+    return [Choice(MEMORY, numbered, "the length of the training data, for a loss that remembers every sample")]
 
 
 def _recipe_choices(recipe: Recipe, linked: bool) -> list[Choice]:

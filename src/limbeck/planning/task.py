@@ -72,11 +72,13 @@ class Task:
         kind: the kind.
         reason: what was seen, for the plan.
         classes: how many classes or labels the student has a logit for; 0 where it has none.
+        next_token: whether the answer at a position is to be the label of the position behind it.
     """
 
     kind: Kind
     reason: str
     classes: int = 0
+    next_token: bool = False
 
     @classmethod
     def read(cls, batches: Sequence[Batch], answer: Shape | None, *, takes_labels: bool = False) -> Task:

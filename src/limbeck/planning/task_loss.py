@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from limbeck.choice import Choice
+from limbeck.planning.choosing_outputs import outputs_phrase
 from limbeck.planning.plan import Plan
-from limbeck.planning.planner import outputs_phrase
 from limbeck.planning.task import MEANS
 from limbeck.recipe.part import Part
 from limbeck.recipe.recipe import OutputTerm

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from limbeck.batch import Adapt, Batch, ReadOutput
 from limbeck.choice import Choice
 from limbeck.errors import TeacherError
+from limbeck.outputs.labelled import labels_at_answers
 from limbeck.planning.task import Task
 from limbeck.progress import ProgressBar
+from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.evaluation import answers
 from limbeck.training.loaders import spread
 from limbeck.training.metrics import class_answers
@@ -31,7 +33,7 @@ _NAME = "teacher accuracy"
 
 
 def check_teacher(
-    teacher: nn.Module,
+    teacher: nn.Module | FeatureSource,
     data: Sequence[Iterable[Any]],
     task: Task,
     *,
@@ -43,7 +45,7 @@ def check_teacher(
     """Compare the teacher's answers with the labels on a few hundred samples from all over the data.
 
     Args:
-        teacher: judged in evaluation mode.
+        teacher: judged in evaluation mode; or a source of its answers, such as a cache.
         data: loaders of labelled batches; a later one is used if those before have too few samples.
         task: how to read labels and answers.
         adapt: turns what a loader yields into a batch.
@@ -92,13 +94,13 @@ def _samples(data: Sequence[Iterable[Any]], task: Task, adapt: Adapt) -> Iterato
         for batch in spread(loader, adapt, SAMPLES - seen):
             task.check_labels([batch], "labelled")
             seen += batch.size
-            yield batch
+            yield batch._replace(targets=labels_at_answers(batch.targets, batch.mask, next_token=task.next_token))
         if seen >= SAMPLES // 2:
             return
 
 
 def _asked(
-    teacher: nn.Module, batches: Iterable[Batch], read_output: ReadOutput, show: bool
+    teacher: nn.Module | FeatureSource, batches: Iterable[Batch], read_output: ReadOutput, show: bool
 ) -> tuple[Tensor, Tensor, int]:
     """Answers, labels, and the number of samples they came from."""
     given: list[Tensor] = []

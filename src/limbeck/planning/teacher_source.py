@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
+from limbeck.batch import move
+from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.planning.caching import CacheSettings, cached_teacher, described_cache, spot_check
+from limbeck.planning.caching import Accelerating, CacheSettings, cached_teacher, described_cache, spot_check
 from limbeck.planning.pair import Pair
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.teachers.live import Teacher
@@ -17,7 +20,7 @@ from limbeck.teachers.live import Teacher
 
 @contextmanager
 def teacher_source(
-    pair: Pair, distiller: Distiller, cache: CacheSettings | None, device: torch.device
+    pair: Pair, distiller: Distiller, cache: CacheSettings | None, accelerator: Accelerating
 ) -> Iterator[tuple[FeatureSource, tuple[Choice, ...]]]:
     """The source and what is to be said of it; hooks are taken off and files closed afterwards.
 
@@ -25,7 +28,7 @@ def teacher_source(
         pair: holds the teacher and the data.
         distiller: says which sites are read and whether answers are.
         cache: where to keep what the teacher says; ``None`` to run it in every step.
-        device: where training runs.
+        accelerator: that of the training: a cached teacher runs where and in which precision it does there.
 
     Raises:
         CacheError: if the cache was computed from something else.
@@ -35,14 +38,21 @@ def teacher_source(
         if cache is None or pair.keyed is None or not distiller.needs_teacher:
             yield live, notes
             return
-        options = {"batches": pair.batches, "read_output": pair.read_output}
-        cached, errors = cached_teacher(live, distiller, pair.keyed, cache, **options)
+        options = {"batches": pair.batches, "read_output": pair.read_output, "accelerator": accelerator}
+        cached, exactness = cached_teacher(live, distiller, pair.keyed, cache, **options)
         try:
-            checked = spot_check(cached, pair.keyed, pair.adapt, device)
+            checked = spot_check(cached, pair.keyed, pair.adapt, accelerator.device)
             check = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
-            yield cached, (*notes, described_cache(cached, errors), check)
+            yield cached, (*notes, described_cache(cached, exactness), check)
         finally:
             cached.close()
+
+
+def answering(source: FeatureSource, teacher: nn.Module, device: torch.device) -> nn.Module | FeatureSource:
+    """What is asked for the teacher's answers: its cache, where that holds them, else itself."""
+    if not (isinstance(source, CachedTeacher) and source.holds_answers):
+        return teacher
+    return lambda batch: source(move(batch, device))
 
 
 def _stop_note(live: Teacher, distiller: Distiller) -> tuple[Choice, ...]:

@@ -16,6 +16,7 @@ class TermPlan(BaseModel):
         loss: the comparison.
         projector: what the student's feature passes through; ``None`` for nothing.
         targets: what the teacher's feature passes through, one after the other.
+        both: what either side passes through right before the loss.
         share: weight within the features.
         reason: why so.
     """
@@ -27,5 +28,11 @@ class TermPlan(BaseModel):
     loss: Part
     projector: Part | None = None
     targets: tuple[Part, ...] = ()
+    both: tuple[Part, ...] = ()
     share: float = Field(default=1.0, gt=0)
     reason: str = ""
+
+    @property
+    def comparison(self) -> str:
+        """The loss, and what both sides pass through right before it."""
+        return " ".join([str(self.loss), *(["of", ", ".join(map(str, self.both))] if self.both else [])])

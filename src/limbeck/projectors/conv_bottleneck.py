@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limbeck._math.layers import convolve, linear
 from limbeck._math.masking import zeroed
-from limbeck._math.moments import standardised
+from limbeck._math.moments import batch_moments
 from limbeck.errors import RecipeError
 from limbeck.features import Feature
 from limbeck.links import Link, Match
@@ -19,6 +19,7 @@ from limbeck.projectors.grid_of import grid_of
 from limbeck.projectors.resample import Resample
 
 _EPS = 1e-5
+_NEWEST = 0.1
 
 
 class ConvBottleneck(Projector):
@@ -31,10 +32,10 @@ class ConvBottleneck(Projector):
 
     with $\tilde x$ the student's positions brought to the target's (:class:`~limbeck.projectors.Resample`), $W_1$ and
     $W_3$ the same at every position, $W_2$ a convolution of width 3 along each axis of the grid, and $C_t / f$ channels
-    in the middle. BN takes mean and variance over samples and valid positions of the batch and has scale and shift.
+    in the middle. BN takes mean and variance over samples and valid positions of the batch, in evaluation their running
+    averages, and has scale and shift. :class:`~limbeck.distiller.Lifted` keeps it at inference.
 
-    Differs from the paper: the last ReLU and BN are left out, because a target need not be positive; BN has no running
-    statistics, so that it must not stay in a deployed student.
+    Differs from the paper: the last ReLU and BN are left out, because a target need not be positive.
 
     Shapes: student ``[B, Ns, Cs]`` to ``[B, Nt, Ct]``.
 
@@ -59,6 +60,8 @@ class ConvBottleneck(Projector):
 
     aligns: ClassVar[Match] = Match.CHANNELS | Match.POSITIONS | Match.GRID
     needs_grid: ClassVar[bool] = True
+    mean: Tensor
+    variance: Tensor
 
     def __init__(
         self,
@@ -85,6 +88,8 @@ class ConvBottleneck(Projector):
         self.widen = nn.Linear(narrow, teacher_channels)
         self.scale = nn.Parameter(torch.ones(2, narrow))
         self.shift = nn.Parameter(torch.zeros(2, narrow))
+        self.register_buffer("mean", torch.zeros(2, narrow))
+        self.register_buffer("variance", torch.ones(2, narrow))
 
     @classmethod
     def for_link(cls, link: Link, /, *, factor: int = 2) -> ConvBottleneck:
@@ -106,8 +111,24 @@ class ConvBottleneck(Projector):
         self, x: Float[Tensor, "B N C"], mask: Bool[Tensor, "B N"] | None, layer: int
     ) -> Float[Tensor, "B N C"]:
         x = Feature(x).full_precision().x
-        x = standardised(x, mask, eps=_EPS) * self.scale[layer] + self.shift[layer]
+        mean, variance = self._moments(x, mask, layer)
+        x = (x - mean) / (variance + _EPS).sqrt() * self.scale[layer] + self.shift[layer]
         return zeroed(x.relu(), mask)
+
+    def _moments(
+        self, x: Float[Tensor, "B N C"], mask: Bool[Tensor, "B N"] | None, layer: int
+    ) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+        """Of the batch in training, where the running averages move on; in evaluation these."""
+        if not self.training:
+            return self.mean[layer], self.variance[layer]
+        mean, variance, count = batch_moments(x, mask)
+        with torch.no_grad():
+            # As torch's batch normalisation: the unbiased variance, a tenth of the newest.
+            others = max(1, count - 1) if isinstance(count, int) else (count - 1).clamp_min(1)
+            unbiased = variance * count / others
+            self.mean[layer].lerp_(mean.to(self.mean.dtype), _NEWEST)
+            self.variance[layer].lerp_(unbiased.to(self.variance.dtype), _NEWEST)
+        return mean, variance
 
     def extra_repr(self) -> str:
         """Sizes and options."""

@@ -14,6 +14,8 @@ from limbeck.recipe.part import Part
 from limbeck.recipe.settings import Settings
 
 Auto = Literal["auto"]
+# Kinds of output losses that a plan fills in with those of the task: of its labels, of the teacher's answers.
+LABELS, TEACHER = "labels", "teacher"
 
 
 class FeatureTerm(BaseModel):
@@ -24,6 +26,8 @@ class FeatureTerm(BaseModel):
         projector: ``auto`` puts one in where the loss needs it; ``none`` never does.
         targets: what the teacher's feature is turned into, one after the other; ``auto`` pools to the common grid and
             standardises.
+        both: what either side passes through right before the loss, one after the other, such as ``PoolVector`` or
+            ``Centre``; nothing if not given: the published form of the loss.
         share: weight of this loss within the features.
     """
 
@@ -33,11 +37,19 @@ class FeatureTerm(BaseModel):
     # The two words first, as any other one is a kind.
     projector: Literal["auto", "none"] | Part = Field(default="auto", union_mode="left_to_right")
     targets: tuple[Part, ...] | Auto = "auto"
+    both: tuple[Part, ...] = ()
     share: float = Field(default=1.0, gt=0)
 
 
 class OutputTerm(BaseModel):
-    """An output loss and its weight within the outputs."""
+    """An output loss and its weight within the outputs.
+
+    Attributes:
+        loss: what it is; of kind ``labels`` or ``teacher`` in a recipe, the plan has the loss that the task learns its
+            labels or the teacher's answers with, such as ``CrossEntropy`` and ``SoftLabels`` for one class for each
+            sample.
+        share: weight of this loss within the outputs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

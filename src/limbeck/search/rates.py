@@ -13,18 +13,22 @@ from accelerate import Accelerator
 from limbeck.batch import Adapt
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.progress import ProgressBar
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
+from limbeck.training.accelerating import twin
+from limbeck.training.candidate import Candidate
+from limbeck.training.divergence import Diverged
 from limbeck.training.evaluation import Evaluation
 from limbeck.training.interrupt import Interrupted
 from limbeck.training.length import Length
 from limbeck.training.metrics import Metric
-from limbeck.training.trainer import Diverged, Trainer
+from limbeck.training.side_by_side import SideBySide
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 DEFAULT_RATE = 1e-3
 LONGEST_SHARE = 0.25
+# What the copies of student, projectors and optimizer that are trained at once may take: our choice.
+_MOST_BYTES = 2**31
 OWN_RATES = Choice(
     "learning rate",
     "the optimizer's own",
@@ -38,7 +42,8 @@ class RateSearch:
 
     The rate decides more than the recipe, and the best one for a recipe is often not the student's own (findings.md:
     47 of 134 cells share it; feature recipes peak at up to 16 times it). The grid is half-decades from 1e-4 to 0.3
-    (our choice); each run has the whole schedule of a training, shortened, and is judged at its end.
+    (our choice); each run has the whole schedule of a training, shortened, and is judged at its end. All runs go on
+    side by side, so that the whole grid costs one forward of the teacher and one read of the data for each batch.
 
     Attributes:
         settings: of the training; the rate is left out.
@@ -82,17 +87,22 @@ class RateSearch:
         if self.budget is None or validation is None:
             reason = "no validation data to search with" if validation is None else "the search was switched off"
             return DEFAULT_RATE, Choice("learning rate", DEFAULT_RATE, reason)
-        options: dict[str, Any] = {"metric": metric, "adapt": adapt, "accelerator": accelerator}
+        options: dict[str, Any] = {"metric": metric, "adapt": adapt, "label": "Learning rate" if show else None}
         found: dict[float, Evaluation | None] = {}
-        with ProgressBar("Learning rate", len(self.grid), show=show) as bar:
-            for rate in self.grid:
-                found[rate] = self._tried(rate, distiller, source, train, validation, **options)
-                bar.advance(note=f"lr {rate:g}")
+        for rates in self._groups(distiller, accelerator):
+            found |= self._tried(rates, distiller, source, train, validation, accelerator=accelerator, **options)
         return self._chosen(found)
+
+    def _groups(self, distiller: Distiller, accelerator: Accelerator) -> list[Sequence[float]]:
+        """The rates that are tried at once: as many as fit into memory, in several processes one."""
+        # Parameters and gradients, two moments of each, and the best weights.
+        copy_bytes = 5 * sum(each.numel() * each.element_size() for each in distiller.parameters())
+        size = max(1, _MOST_BYTES // max(1, copy_bytes)) if accelerator.num_processes == 1 else 1
+        return [self.grid[start : start + size] for start in range(0, len(self.grid), size)]
 
     def _tried(
         self,
-        rate: float,
+        rates: Sequence[float],
         distiller: Distiller,
         source: FeatureSource | None,
         train: Iterable[Any],
@@ -100,23 +110,30 @@ class RateSearch:
         *,
         accelerator: Accelerator,
         **options: Any,
-    ) -> Evaluation | None:
-        """What a short run at a rate comes to; ``None`` if it diverges."""
-        trial = copy.deepcopy(distiller)
-        trial.total_steps = self.short.steps
-        given: dict[str, Any] = {"settings": self.settings, "lr": rate, "length": self.short, "label": None}
+    ) -> dict[float, Evaluation | None]:
+        """What short runs at some rates, side by side, come to; ``None`` for one that diverges."""
+        given: dict[str, Any] = {"settings": self.settings, "length": self.short, **options}
+        trials = [copy.deepcopy(distiller) for _ in rates]
+        accelerators = [accelerator, *(twin(accelerator) for _ in rates[1:])]
+        for trial in trials:
+            trial.total_steps = self.short.steps
         try:
-            return Trainer(trial, source, accelerator=accelerator, **given, **options).fit(train, validation)
-        except Diverged:
-            return None
+            candidates = [
+                Candidate(trial, source, lr=rate, accelerator=own, **given)
+                for trial, rate, own in zip(trials, rates, accelerators, strict=True)
+            ]
+            outcomes = SideBySide(candidates).fit(train, validation)
         except KeyboardInterrupt:
-            raise Interrupted(
-                f"Stopped while the learning rate was searched, at lr={rate:g}; the student is not trained yet."
-            ) from None
+            raise Interrupted("Stopped while the learning rate was searched; the student is not trained yet.") from None
         finally:
             # What a trial left with accelerate must not be in the training's checkpoints.
             accelerator.free_memory()
-            trial.close()
+            for trial in trials:
+                trial.close()
+        return {
+            rate: None if outcome.diverged is not None else outcome.evaluation
+            for rate, outcome in zip(rates, outcomes, strict=True)
+        }
 
     def _chosen(self, found: Mapping[float, Evaluation | None]) -> tuple[float, Choice]:
         best = _best(found)

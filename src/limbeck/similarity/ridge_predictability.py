@@ -14,8 +14,10 @@ from limbeck.features import Features
 from limbeck.similarity.family import Similarity
 from limbeck.similarity.pooled_features import PooledFeatures
 
-# How many numbers of the students' matrices are held at a time.
-_NUMBERS = 2**25
+# How many numbers of the students' matrices are held at a time, and with how many teachers they are read at once.
+_NUMBERS, _TEACHERS = 2**26, 8
+# A ridge for features that do not vary.
+_LEAST = 1e-60
 
 
 class RidgePredictability(Similarity):
@@ -33,8 +35,9 @@ class RidgePredictability(Similarity):
 
     Differs from the paper: held out, so that wide students do not look good for their width.
 
-    Pooled features of all samples are kept on the CPU in float32 until the end. A site costs one system of equations
-    for each fold; a pair of sites, where there are many, the inner product of two matrices of samples by samples.
+    Pooled features of all samples are kept on the CPU in float32 until the end. A site costs one Gram matrix, of its
+    channels or of the samples, if those are fewer, and one system of equations for each fold; a pair of sites, where
+    there are many, the inner product of two matrices of samples by samples.
 
     Shapes: features ``[B, N, C]``; the result ``[S, T]``.
 
@@ -78,16 +81,14 @@ class RidgePredictability(Similarity):
 
     def _left_over(self, x: Float[Tensor, "M C"]) -> Float[Tensor, "M M"]:
         """What turns the truth at all samples into what is not predicted of it at each, by a map of the other folds."""
-        samples = len(x)
+        samples, channels = x.shape
+        weights, gram = (_by_samples, x @ x.T) if channels > samples else (_by_channels, x.T @ x)
         fold = torch.arange(samples, device=x.device) % self.folds
         left = torch.eye(samples, dtype=x.dtype, device=x.device)
         for part in range(self.folds):
-            seen, held = (fold != part).nonzero(), (fold == part).nonzero().flatten()
-            centre = x[seen.flatten()].mean(0)
-            fitted, asked = x[seen.flatten()] - centre, x[held] - centre
-            scale = fitted.square().mean().sqrt().clamp_min(1e-30) if fitted.numel() else 1.0
+            seen, held = (fold != part).nonzero().flatten(), (fold == part).nonzero().flatten()
             # The mean of the others is taken off; the ridge's own weights sum to zero, as the fitted x are centred.
-            left[held, seen] = -(_ridge(fitted / scale, asked / scale, self.ridge) + 1 / len(seen)).T
+            left[held.unsqueeze(1), seen] = -(weights(x, gram, seen, held, self.ridge) + 1 / len(seen))
         return left
 
 
@@ -97,15 +98,33 @@ def _about_mean(x: Tensor) -> Float[Tensor, "M C"]:
     return torch.zeros_like(x, dtype=torch.float64) if constant else x.double() - x.double().mean(0)
 
 
-def _ridge(fitted: Float[Tensor, "M C"], asked: Float[Tensor, "H C"], ridge: float) -> Float[Tensor, "H M"]:
-    """How much each fitted sample counts in what is predicted for each that is asked."""
-    samples, channels = fitted.shape
-    if channels <= samples:
-        identity = torch.eye(channels, dtype=fitted.dtype, device=fitted.device)
-        return torch.linalg.solve(fitted.T @ fitted + ridge * samples * identity, asked.T).T @ fitted.T
-    # The same from a system of the size of the samples, where there are fewer of those than channels.
-    identity = torch.eye(samples, dtype=fitted.dtype, device=fitted.device)
-    return torch.linalg.solve(fitted @ fitted.T + ridge * samples * identity, fitted @ asked.T).T
+def _by_channels(
+    x: Float[Tensor, "M C"], gram: Float[Tensor, "C C"], seen: Tensor, held: Tensor, ridge: float
+) -> Float[Tensor, "H K"]:
+    """How much each fitted sample counts in what is predicted for each that is held out."""
+    others = x[held]
+    # The mean of all samples is zero: that of the fitted ones follows from the others' sum.
+    shift = others.sum(0) / len(seen)
+    inner = gram - others.T @ others - len(seen) * shift.outer(shift)
+    return _ridge(inner, (others + shift).T, ridge, channels=x.shape[1]).T @ (x[seen] + shift).T
+
+
+def _by_samples(
+    x: Float[Tensor, "M C"], gram: Float[Tensor, "M M"], seen: Tensor, held: Tensor, ridge: float
+) -> Float[Tensor, "H K"]:
+    """The same from the inner products of the samples, where there are fewer of those than channels."""
+    among, across = gram[seen.unsqueeze(1), seen], gram[seen.unsqueeze(1), held]
+    means = among.mean(1, keepdim=True)
+    inner = among - means - means.T + means.mean()
+    return _ridge(inner, across - across.mean(0) - means + means.mean(), ridge, channels=x.shape[1]).T
+
+
+def _ridge(
+    inner: Float[Tensor, "P P"], asked: Float[Tensor, "P H"], ridge: float, *, channels: int
+) -> Float[Tensor, "P H"]:
+    """Solves for what is asked, with the ridge in units of the fitted features' mean square."""
+    penalty = (ridge * inner.trace() / channels).clamp_min(_LEAST)
+    return torch.linalg.solve(inner + penalty * torch.eye(len(inner), dtype=inner.dtype, device=inner.device), asked)
 
 
 def _squares(maps: Iterable[Float[Tensor, "M M"]], sites: list[Float[Tensor, "M _"]]) -> Float[Tensor, "S T"]:
@@ -115,11 +134,24 @@ def _squares(maps: Iterable[Float[Tensor, "M M"]], sites: list[Float[Tensor, "M 
         every = torch.cat(sites, 1)
         return torch.stack([_sums((each @ every).square().sum(0), widths) for each in maps])
     # With many sites the features are not mapped for every pair: both sides are one matrix of samples by samples.
+    # Of these one half is enough: off the diagonal each number stands there twice.
+    row, column = torch.triu_indices(samples, samples)
+    times = 1.0 + (row != column)
     rows, left = [], iter(maps)
-    while group := [(each.T @ each).flatten() for each in islice(left, max(1, _NUMBERS // samples**2))]:
+    while group := [(each.T @ each)[row, column] * times for each in islice(left, _at_once(samples))]:
         some = torch.stack(group)
-        rows.append(torch.stack([some @ (each @ each.T).flatten() for each in sites], 1))
+        found = [some @ torch.stack([(each @ each.T)[row, column] for each in few]).T for few in _few(sites)]
+        rows.append(torch.cat(found, 1))
     return torch.cat(rows)
+
+
+def _at_once(samples: int) -> int:
+    """Of how many students the matrices are held."""
+    return max(1, 2 * _NUMBERS // samples**2)
+
+
+def _few(sites: list[Tensor]) -> Iterable[list[Tensor]]:
+    return (sites[start : start + _TEACHERS] for start in range(0, len(sites), _TEACHERS))
 
 
 def _sums(values: Float[Tensor, " W"], widths: list[int]) -> Float[Tensor, " T"]:

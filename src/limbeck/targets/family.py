@@ -22,10 +22,12 @@ class Target(nn.Module, ABC):
             it is not, a student of equal width needs a projector all the same.
         requires: ``teacher_head`` where it reads the teacher's last linear layer; its :meth:`for_link` then takes
             :class:`~limbeck.context.Heads` after the link.
+        minimum_batch: the smallest batch on which its output means anything.
     """
 
     keeps_channels: ClassVar[bool] = False
     requires: ClassVar[frozenset[str]] = frozenset()
+    minimum_batch: ClassVar[int] = 1
 
     @classmethod
     @abstractmethod

@@ -50,7 +50,8 @@ class Teacher:
     def why_not_stopped(model: nn.Module) -> str | None:
         """Why a forward of the model cannot be stopped early; ``None`` if it can."""
         names = {each.__name__ for module in model.modules() for each in type(module).__mro__}
-        if "OptimizedModule" in names:
+        # nn.Module.compile compiles a module in place, without another class around it.
+        if "OptimizedModule" in names or any(each._compiled_call_impl is not None for each in model.modules()):
             return "it is compiled: one graph runs as a whole"
         if names & {"FSDPModule", "FullyShardedDataParallel"}:
             return "it is sharded: a forward that is left half-way leaves its weights gathered"

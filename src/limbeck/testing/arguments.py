@@ -1,4 +1,4 @@
-"""What a feature loss is called with in a check."""
+"""What a feature loss is called with in a check, and what it gives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from limbeck.context import Context
 from limbeck.features import Feature
 from limbeck.losses.family import FeatureLoss, InformedLoss
+from limbeck.testing.samples import feature_pair, gradient_of, with_gradient
 
 
 def arguments(
@@ -25,3 +26,17 @@ def arguments(
     numbers = torch.arange(len(student.x)) if order is None else order
     keys = torch.stack([numbers, torch.zeros_like(numbers)], 1)
     return student, teacher, Context(targets=numbers % 3, keys=keys)
+
+
+def pair_for(
+    loss: FeatureLoss, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None
+) -> tuple[Feature, Feature]:
+    """Two features that agree in what the loss needs."""
+    return feature_pair(loss.needs, batch=batch, seed=seed, dtype=dtype, groups=loss.channel_groups)
+
+
+def value_and_gradient(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Tensor, Tensor]:
+    """The loss and its gradient at the student's feature."""
+    student = with_gradient(student)
+    value = loss(*arguments(loss, student, teacher))
+    return value.detach(), gradient_of(value, student.x)

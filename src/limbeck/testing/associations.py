@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.associations.family import Association, Compared
+from limbeck.errors import ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec, Link, Match
 from limbeck.testing.components import (
@@ -48,13 +50,17 @@ def check_association(make: type[Association], /, *, links: Sequence[Link] | Non
         >>> from limbeck.associations import SemCKD
         >>> check_association(SemCKD)
     """
-    links = (ONE_TO_ONE if make.aligns else ALL_PAIRS) if links is None else links
+    if links is None:
+        links = ONE_TO_ONE if make.aligns else ALL_PAIRS
+        # What a sample of many positions has, such as a variance, it may lack where it has one.
+        vectors = [Link(_vector(link.student), _vector(link.teacher)) for link in links]
+        run([check_association_minimum_batch], _Subject(make.for_links(vectors), vectors))
     run(ASSOCIATION_CHECKS, _Subject(make.for_links(links), links))
 
 
 def check_one_number(subject: _Subject, /) -> None:
-    """One finite number for any batch, a single sample too, in the costs' precision."""
-    for batch in (1, 2, 7):
+    """One finite number for any batch from the smallest on, in the costs' precision."""
+    for batch in (subject.association.minimum_batch, 2, 7):
         for dtype in (torch.float32, torch.float64):
             value = _value(subject, batch=batch, dtype=dtype)
             require(value.ndim == 0 and torch.isfinite(value), f"must give one finite number. Found {value}")
@@ -114,6 +120,25 @@ def check_fused(subject: _Subject, /) -> None:
             require(out.grid == link.teacher.grid, f"must give the target's grid. Found {out.grid}")
 
 
+def check_association_minimum_batch(subject: _Subject, /) -> None:
+    """A batch below ``minimum_batch`` is refused with the reason; one at it can be fused in training."""
+    association = subject.association.train()
+    smallest = association.minimum_batch
+    association.check_batch(smallest)
+    for each in association.fuse(_students(subject, batch=smallest)):
+        require(torch.isfinite(each.x).all(), f"must fuse its minimum_batch of {smallest} samples. Found no number")
+    if smallest == 1:
+        return
+    try:
+        association.check_batch(smallest - 1)
+    except ShapeMismatch as error:
+        require(str(smallest) in str(error), f"must name its minimum_batch in its message. Found {error}")
+    else:
+        require(
+            False, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. Found none refused"
+        )
+
+
 def check_sample_order(subject: _Subject, /) -> None:
     """The same permutation of all samples changes nothing."""
     compared = _compared(subject, batch=6)
@@ -166,11 +191,16 @@ ASSOCIATION_CHECKS: tuple[Callable[[_Subject], None], ...] = (
     check_costs_get_gradient,
     check_learns,
     check_fused,
+    check_association_minimum_batch,
     check_sample_order,
     check_extreme_costs,
     check_association_copies,
     check_association_documented,
 )
+
+
+def _vector(spec: FeatureSpec) -> FeatureSpec:
+    return replace(spec, axes="BC", positions=1, grid=None)
 
 
 def _students(subject: _Subject, *, batch: int = 4) -> list[Feature]:

@@ -12,7 +12,7 @@ from limbeck.errors import ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Match
 from limbeck.losses.family import FeatureLoss
-from limbeck.testing.arguments import arguments
+from limbeck.testing.arguments import arguments, pair_for, value_and_gradient
 from limbeck.testing.components import (
     require_compiles,
     require_example,
@@ -21,14 +21,10 @@ from limbeck.testing.components import (
     require_same_repr,
 )
 from limbeck.testing.disagreements import disagreements
+from limbeck.testing.loss_precision import check_autocast, check_gradient_is_right, check_half_precision
 from limbeck.testing.masked import dead_positions, filled, mask_of
 from limbeck.testing.running import require, run
-from limbeck.testing.samples import (
-    feature_pair,
-    gradient_of,
-    normal,
-    with_gradient,
-)
+from limbeck.testing.samples import normal, with_gradient
 
 LossCheck = Callable[[FeatureLoss], None]
 
@@ -68,6 +64,7 @@ def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
         check_batch_order,
         check_degenerate_inputs,
         check_half_precision,
+        check_autocast,
         check_gradient_is_right,
         check_inputs_unchanged,
         check_copies,
@@ -81,7 +78,7 @@ def loss_checks(loss: FeatureLoss, /) -> list[LossCheck]:
 def check_scalar(loss: FeatureLoss, /) -> None:
     """One finite number, in the input's precision."""
     for dtype in (torch.float32, torch.float64):
-        value = loss(*arguments(loss, *_pair(loss, dtype=dtype)))
+        value = loss(*arguments(loss, *pair_for(loss, dtype=dtype)))
         require(value.ndim == 0 and torch.isfinite(value), f"must give one finite number. Found {value}")
         require(value.dtype == dtype, f"must keep the precision of {dtype}. Found {value.dtype}")
 
@@ -89,7 +86,7 @@ def check_scalar(loss: FeatureLoss, /) -> None:
 def check_non_negative(loss: FeatureLoss, /) -> None:
     """Never below zero."""
     for seed in range(5):
-        student, teacher = _pair(loss, seed=seed)
+        student, teacher = pair_for(loss, seed=seed)
         opposite = student if loss.needs is Match.NOTHING else _like(student, teacher, -3.0)
         for each in (student, opposite):
             value = loss(*arguments(loss, each, teacher))
@@ -98,7 +95,7 @@ def check_non_negative(loss: FeatureLoss, /) -> None:
 
 def check_zero_when_equal(loss: FeatureLoss, /) -> None:
     """Zero on equal features."""
-    feature, _ = _pair(loss)
+    feature, _ = pair_for(loss)
     value = loss(*arguments(loss, feature, feature._replace(x=feature.x.clone())))
     require(
         value.abs() < 10 * _ROUNDING, f"declares zero_when_equal, so equal features must give 0. Found {value.item()}"
@@ -107,7 +104,7 @@ def check_zero_when_equal(loss: FeatureLoss, /) -> None:
 
 def check_samples(loss: FeatureLoss, /) -> None:
     """What each sample gives by itself averages to the whole."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     value, each = loss(*arguments(loss, student, teacher)), loss.samples(student, teacher)
     require(each.shape == (len(student.x),), f"must give one value for each sample. Found shape {tuple(each.shape)}")
     require(
@@ -118,7 +115,7 @@ def check_samples(loss: FeatureLoss, /) -> None:
 
 def check_gradient_reaches_student_only(loss: FeatureLoss, /) -> None:
     """The student learns; the teacher does not."""
-    student, teacher = (with_gradient(each) for each in _pair(loss))
+    student, teacher = (with_gradient(each) for each in pair_for(loss))
     value = loss(*arguments(loss, student, teacher))
     require(value.requires_grad, "must give a gradient to the student. Found a value outside of the graph")
     mine, theirs = torch.autograd.grad(value, [student.x, teacher.x], allow_unused=True)
@@ -128,15 +125,15 @@ def check_gradient_reaches_student_only(loss: FeatureLoss, /) -> None:
 
 def check_masked_positions(loss: FeatureLoss, /) -> None:
     """Positions that are not valid change neither value nor gradient."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     mask_s, mask_t = (mask_of(each, seed) for seed, each in enumerate((student, teacher), 1))
     for mine, theirs in ((mask_s, None), (None, mask_t), (mask_s, mask_t)):
         masked = student._replace(mask=mine), teacher._replace(mask=theirs)
         dead = dead_positions(loss, *masked)
-        value, gradient = _value_and_gradient(loss, *masked)
+        value, gradient = value_and_gradient(loss, *masked)
         for size in (100.0, math.nan):  # attention that sees nothing but padding leaves NaN there
             other = tuple(filled(each, places, size) for each, places in zip(masked, dead, strict=True))
-            changed, gradient_after = _value_and_gradient(loss, *other)
+            changed, gradient_after = value_and_gradient(loss, *other)
             require(
                 torch.allclose(value, changed, rtol=1e-5, atol=1e-7),
                 f"must not look at positions that are not valid. Found {value.item()}, and {changed.item()} with "
@@ -151,7 +148,7 @@ def check_masked_positions(loss: FeatureLoss, /) -> None:
 
 def check_full_mask(loss: FeatureLoss, /) -> None:
     """A mask that hides nothing is no mask; one that hides all of a sample leaves the value finite."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     mine, theirs = (each._replace(mask=torch.ones_like(mask_of(each, 1))) for each in (student, teacher))
     plain, masked = loss(*arguments(loss, student, teacher)), loss(*arguments(loss, mine, theirs))
     require(
@@ -160,7 +157,7 @@ def check_full_mask(loss: FeatureLoss, /) -> None:
     )
     hidden = mask_of(student, 1)
     hidden[0] = False
-    value, gradient = _value_and_gradient(loss, student._replace(mask=hidden), teacher)
+    value, gradient = value_and_gradient(loss, student._replace(mask=hidden), teacher)
     require(
         torch.isfinite(value) and torch.isfinite(gradient).all(),
         f"must stay finite when all positions of a sample are masked. Found {value.item()}",
@@ -169,7 +166,7 @@ def check_full_mask(loss: FeatureLoss, /) -> None:
 
 def check_batch_order(loss: FeatureLoss, /) -> None:
     """The same permutation of both batches changes nothing."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     order = normal(len(student.x), seed=3).argsort()
     value = loss(*arguments(loss, student, teacher))
     mine, theirs = (each._replace(x=each.x[order]) for each in (student, teacher))
@@ -197,14 +194,14 @@ def check_needs(loss: FeatureLoss, /) -> None:
             require(False, f"declares that it {declared} equal {part}. Found {type(error).__name__}: {error}")
         else:
             require(part not in loss.needs, f"declares that it needs equal {part}. Found {value.item()} without")
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     shorter = teacher._replace(x=teacher.x[:-1])
     require(_refuses(loss, student, shorter), "must raise ShapeMismatch for batches of different size. Found none")
 
 
 def check_degenerate_inputs(loss: FeatureLoss, /) -> None:
     """Value and gradient are finite at constant, zero, equal and very large input."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     inputs = {
         "a zero student": (_scaled(student, 0.0), teacher),
         "a zero teacher": (student, _scaled(teacher, 0.0)),
@@ -219,41 +216,14 @@ def check_degenerate_inputs(loss: FeatureLoss, /) -> None:
     if loss.zero_when_equal or student.x.shape[-1] == teacher.x.shape[-1]:
         inputs["equal features"] = student, student._replace(x=student.x.clone())
     for name, pair in inputs.items():
-        value, gradient = _value_and_gradient(loss, *pair)
+        value, gradient = value_and_gradient(loss, *pair)
         require(torch.isfinite(value), f"must be finite for {name}. Found {value.item()}")
         require(torch.isfinite(gradient).all(), f"must have a finite gradient for {name}. Found NaN or infinity")
 
 
-def check_half_precision(loss: FeatureLoss, /) -> None:
-    """Features in bfloat16 and float16 give a finite value close to that in float32, and a finite gradient."""
-    student, teacher = _pair(loss, dtype=torch.float32)
-    for dtype in (torch.bfloat16, torch.float16):
-        pair = tuple(each._replace(x=each.x.to(dtype)) for each in (student, teacher))
-        mine, theirs = (each._replace(x=each.x.float()) for each in pair)
-        value_in_full = loss(*arguments(loss, mine, theirs))
-        value, gradient = _value_and_gradient(loss, *pair)
-        require(torch.isfinite(value) and torch.isfinite(gradient).all(), f"must be finite in {dtype}. Found {value}")
-        require(
-            torch.allclose(value.float(), value_in_full, rtol=1e-2, atol=1e-3),
-            f"must be computed in full precision for features in {dtype}. Found {value.item()} instead of "
-            f"{value_in_full.item()}",
-        )
-
-
-def check_gradient_is_right(loss: FeatureLoss, /) -> None:
-    """The gradient is that of the value, by finite differences in float64."""
-    student, teacher = _pair(loss, batch=max(4, loss.minimum_batch), dtype=torch.float64)
-
-    def value(x: Tensor) -> Tensor:
-        return loss(*arguments(loss, student._replace(x=x), teacher))
-
-    right = torch.autograd.gradcheck(value, student.x.clone().requires_grad_(), raise_exception=False, fast_mode=True)
-    require(right, "must have the gradient of its value. Found another one: is a part of it a constant (.item())?")
-
-
 def check_inputs_unchanged(loss: FeatureLoss, /) -> None:
     """Neither feature is modified."""
-    student, teacher = _pair(loss)
+    student, teacher = pair_for(loss)
     before = student.x.clone(), teacher.x.clone()
     loss(*arguments(loss, student, teacher))
     same = torch.equal(student.x, before[0]) and torch.equal(teacher.x, before[1])
@@ -273,17 +243,17 @@ def check_repr(loss: FeatureLoss, /) -> None:
 def check_batch_of_one(loss: FeatureLoss, /) -> None:
     """A batch below ``minimum_batch`` is refused with the reason; one at it works."""
     smallest = loss.minimum_batch
-    value = loss(*arguments(loss, *_pair(loss, batch=smallest)))
+    value = loss(*arguments(loss, *pair_for(loss, batch=smallest)))
     require(torch.isfinite(value), f"must work on its minimum_batch of {smallest}. Found {value.item()}")
     if smallest > 1:
-        refused = _refuses(loss, *_pair(loss, batch=smallest - 1), naming=str(smallest))
+        refused = _refuses(loss, *pair_for(loss, batch=smallest - 1), naming=str(smallest))
         require(refused, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. Found a value")
 
 
 def check_single_position(loss: FeatureLoss, /) -> None:
     """Samples below ``minimum_positions`` are refused with the reason; one position works where it is enough."""
     student, teacher = (
-        each._replace(x=each.x[:, :1], grid=None if each.grid is None else (1,)) for each in _pair(loss)
+        each._replace(x=each.x[:, :1], grid=None if each.grid is None else (1,)) for each in pair_for(loss)
     )
     if loss.minimum_positions > 1:
         refused = _refuses(loss, student, teacher, naming=str(loss.minimum_positions))
@@ -304,21 +274,9 @@ def check_loss_compiles(loss: FeatureLoss, /) -> None:
     require_compiles(loss, _value(loss))
 
 
-def _pair(
-    loss: FeatureLoss, *, batch: int = 8, seed: int = 0, dtype: torch.dtype | None = None
-) -> tuple[Feature, Feature]:
-    return feature_pair(loss.needs, batch=batch, seed=seed, dtype=dtype, groups=loss.channel_groups)
-
-
 def _value(loss: FeatureLoss) -> Callable[[nn.Module], Tensor]:
-    given = arguments(loss, *_pair(loss))
+    given = arguments(loss, *pair_for(loss))
     return lambda module: module(*given)
-
-
-def _value_and_gradient(loss: FeatureLoss, student: Feature, teacher: Feature) -> tuple[Tensor, Tensor]:
-    student = with_gradient(student)
-    value = loss(*arguments(loss, student, teacher))
-    return value.detach(), gradient_of(value, student.x)
 
 
 def _like(student: Feature, teacher: Feature, factor: float) -> Feature:

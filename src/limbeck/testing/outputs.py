@@ -52,6 +52,7 @@ def output_checks(loss: OutputLoss, /) -> list[OutputCheck]:
             check_output_batch_order,
             check_output_degenerate_inputs,
             check_output_half_precision,
+            check_output_autocast,
             check_output_gradient_is_right,
             check_student_logits_missing,
         ]
@@ -223,6 +224,18 @@ def check_output_half_precision(loss: OutputLoss, /) -> None:
             f"must be computed in full precision for logits in {dtype}. Found {value.item()} instead of "
             f"{expected.item()}",
         )
+
+
+def check_output_autocast(loss: OutputLoss, /) -> None:
+    """Under autocast it gives what it gives without: it computes in the logits' own precision."""
+    context = _context(loss, 6, _CLASSES)
+    expected = loss(context)
+    with torch.autocast(context.student_output.device.type, dtype=torch.bfloat16):
+        found = loss(context)
+    require(
+        found.dtype == expected.dtype and torch.allclose(found, expected, rtol=1e-5),
+        f"must be computed in full precision under autocast. Found {found.item()} instead of {expected.item()}",
+    )
 
 
 def check_output_gradient_is_right(loss: OutputLoss, /) -> None:

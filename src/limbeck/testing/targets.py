@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, ShapeMismatch
 from limbeck.features import Feature
 from limbeck.links import Link
 from limbeck.targets.family import FittedTarget, Target
@@ -35,8 +35,8 @@ class _Subject:
         _fit(self.fitted, [self.teacher(seed=seed) for seed in range(3)])
         self.__name__ = type(target).__name__
 
-    def teacher(self, *, seed: int = 0) -> Feature:
-        return feature_of(self.link.teacher, seed=seed, masked=self.link.teacher.variable)
+    def teacher(self, *, seed: int = 0, batch: int = 4) -> Feature:
+        return feature_of(self.link.teacher, seed=seed, batch=batch, masked=self.link.teacher.variable)
 
 
 def check_target(target: Target, link: Link, /) -> None:
@@ -63,8 +63,12 @@ def target_checks(target: Target, link: Link, /) -> list[Callable[[_Subject], No
     checks: list[Callable[[_Subject], None]] = [check_description, check_frozen]
     if isinstance(target, FittedTarget):
         checks += [check_unfitted, check_fit_is_repeatable]
+    else:
+        checks.append(check_target_gradient)
     if link.teacher.variable:
         checks.append(check_target_mask)
+    if target.minimum_batch > 1:
+        checks.append(check_target_minimum_batch)
     return [
         *checks,
         check_target_finite,
@@ -126,6 +130,26 @@ def check_fit_is_repeatable(subject: _Subject, /) -> None:
 def check_target_mask(subject: _Subject, /) -> None:
     """What the mask hides changes no position that is valid after."""
     require_padding_unread(subject.fitted, subject.teacher())
+
+
+def check_target_gradient(subject: _Subject, /) -> None:
+    """What is not fitted can stand on the student's side too, so it lets a finite gradient through."""
+    student = with_gradient(subject.teacher())
+    (gradient,) = torch.autograd.grad(subject.fresh(student).x.square().sum(), student.x)
+    require(torch.isfinite(gradient).all() and (gradient != 0).any(), "must let gradients through. Found none")
+
+
+def check_target_minimum_batch(subject: _Subject, /) -> None:
+    """A batch below ``minimum_batch`` is refused with the reason; one at it works."""
+    smallest, target = subject.fitted.minimum_batch, subject.fitted
+    out = target(subject.teacher(batch=smallest)).x
+    require(torch.isfinite(out).all(), f"must work on its minimum_batch of {smallest}. Found no numbers")
+    try:
+        target(subject.teacher(batch=smallest - 1))
+    except ShapeMismatch as error:
+        require(str(smallest) in str(error), f"must name its minimum_batch in its message. Found {error}")
+    else:
+        require(False, f"declares minimum_batch {smallest}, so it must refuse {smallest - 1} samples. It did not")
 
 
 def check_target_finite(subject: _Subject, /) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, is_initialized
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs
 
 from limbeck.errors import RecipeError
 from limbeck.recipe.settings import Settings
@@ -17,10 +18,12 @@ from limbeck.recipe.settings import Settings
 def make_accelerator(settings: Settings, device: str | torch.device | None = None) -> Accelerator:
     """An accelerator for these settings; the processes and their backend are the launcher's choice.
 
-    On CUDA devices that can, bf16 is the default; on a CPU it is not, as autocast is slower there.
+    On CUDA devices that can, bf16 is the default; on a CPU it is not, as autocast is slower there. Several processes
+    that torchrun started on a machine with a CPU only train together on it.
 
     Raises:
-        RecipeError: if the device asked for is not the one that accelerate uses here.
+        RecipeError: if the device asked for is not the one that accelerate uses here, or it joins none of several
+            processes that were started together.
     """
     wanted = _device(device)
     precision = settings.precision
@@ -31,11 +34,17 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
     if is_initialized() and AcceleratorState().mixed_precision != precision:
         AcceleratorState._reset_state()
     accelerator = Accelerator(
-        cpu=str(device) == "cpu",
+        cpu=str(device) == "cpu" or (_launched() > 1 and not torch.accelerator.is_available()),
         mixed_precision=precision,
         gradient_accumulation_steps=settings.accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=settings.seed),
     )
+    if _launched() > 1 and accelerator.num_processes == 1:
+        raise RecipeError(
+            f"{_launched()} processes were launched to train together. Found that accelerate trains alone in each, on "
+            f"'{accelerator.device}'. Give device='cpu', make no Accelerator of another kind before, or launch one "
+            "process."
+        )
     if wanted is not None and (
         wanted.type != accelerator.device.type or wanted.index not in {None, accelerator.device.index}
     ):
@@ -44,6 +53,29 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
             "Make another device the visible one (CUDA_VISIBLE_DEVICES), launch with torchrun, or leave device out."
         )
     return accelerator
+
+
+def find_unused_parameters(accelerator: Accelerator) -> None:
+    """Let the processes look, at every step, which parameters have no gradient; to be called before preparing.
+
+    DDP waits for the gradient of every parameter otherwise, and fails where a step leaves some out.
+    """
+    accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def twin(accelerator: Accelerator) -> Accelerator:
+    """Another accelerator of the same device, precision and accumulation, with a scaler and models of its own.
+
+    Example:
+        >>> first = make_accelerator(Settings(accumulate=2), "cpu")
+        >>> twin(first).gradient_accumulation_steps, twin(first).device == first.device
+        (2, True)
+    """
+    # Device and precision are the process's, which every accelerator takes over.
+    return Accelerator(
+        gradient_accumulation_steps=accelerator.gradient_accumulation_steps,
+        dataloader_config=accelerator.dataloader_config,
+    )
 
 
 @contextmanager
@@ -67,6 +99,11 @@ def accelerate_state_kept() -> Iterator[None]:
         for state, kept in zip(shared, before, strict=True):
             state.clear()
             state.update(kept)
+
+
+def _launched() -> int:
+    """How many processes torchrun started together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _device(device: str | torch.device | None) -> torch.device | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from limbeck.batch import Adapt, Batch, ReadOutput, call, move
+from limbeck.batch import Adapt, Batch, ReadOutput, call, logits_of, move
+from limbeck.capture.capture import Captured
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import DataError
 from limbeck.evaluating import evaluating
@@ -18,6 +20,12 @@ from limbeck.progress import ProgressBar
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.loaders import batch_count
 from limbeck.training.metrics import Metric
+from limbeck.training.private_loader import begin_epoch
+from limbeck.training.sharing import asked_once, drawn, own_copy, seed_student
+from limbeck.training.stepping import autocast
+
+# The pass that looks at validation data, among the passes that are counted from 0.
+_LOOK = 0x100C
 
 
 class Evaluation(NamedTuple):
@@ -45,77 +53,119 @@ class Evaluation(NamedTuple):
         return (self.metric, -self.loss) > (other.metric, -other.loss)
 
 
-@torch.no_grad()
-def evaluate(
-    distiller: Distiller,
-    source: FeatureSource | None,
-    loader: Iterable[Any],
-    *,
-    metric: Metric | None,
-    adapt: Adapt,
-    accelerator: Accelerator,
-) -> Evaluation:
-    """Go through the validation data once, in evaluation mode; every module gets its mode back.
+class Judge:
+    """Measures one student, batch by batch, in evaluation mode.
 
     A batch with fewer samples than the losses need, such as the last one, counts for the metric only.
 
     Args:
         distiller: holds the student and the losses.
         source: the teacher; ``None`` if no loss needs one.
-        loader: prepared by the accelerator where there are several processes.
         metric: per-sample scores of logits and targets; ``None`` to judge by the loss alone.
-        adapt: turns what the loader yields into a batch.
         accelerator: knows device, precision and the other processes.
+    """
+
+    def __init__(
+        self, distiller: Distiller, source: FeatureSource | None, metric: Metric | None, accelerator: Accelerator
+    ) -> None:
+        self.distiller, self.source, self.metric, self.accelerator = distiller, source, metric, accelerator
+        self._weights, self._fewest = distiller.judging_weights, distiller.minimum_batch
+        # Sum of the scores and their number, sum of the losses and their number.
+        self._total = torch.zeros(4, dtype=torch.float64)
+
+    def asks(self, batch: Batch) -> FeatureSource | None:
+        """The source whose answer to a batch is needed."""
+        return self.source if batch.size >= self._fewest else None
+
+    def see(self, batch: Batch, captured: Captured | None) -> None:
+        """Measure a batch, for which the source gave ``captured``."""
+        loss, output = self._judged(batch, captured)
+        if self.metric is not None:
+            scores = self.metric(self.distiller.read_output(output), self.distiller.labels(batch))
+            self._total[:2] += torch.tensor([float(scores.cpu().double().sum()), scores.numel()], dtype=torch.float64)
+        if loss is not None:
+            self._total[2:] += torch.tensor([float(loss) * batch.size, batch.size], dtype=torch.float64)
+
+    def found(self) -> Evaluation:
+        """The means over what all processes saw.
+
+        Raises:
+            DataError: if there was no batch that can be judged.
+        """
+        exact = torch.float32 if self.accelerator.device.type == "mps" else torch.float64
+        total = self._total.to(self.accelerator.device, exact)
+        totals = torch.as_tensor(self.accelerator.reduce(total, "sum")).tolist()
+        scored, counted = totals[1], totals[3]
+        if not counted or (self.metric is not None and not scored):
+            needed = "a labelled answer" if counted else f"a batch of at least {self._fewest} samples"
+            raise DataError(f"Validation needs {needed}. Found none. Use larger batches, or check the labels.")
+        loss = totals[2] / counted
+        if self.metric is None:
+            return Evaluation(-loss, loss, int(counted))
+        return Evaluation(totals[0] / scored, loss, int(scored))
+
+    def _judged(self, batch: Batch, captured: Captured | None) -> tuple[Tensor | None, Any]:
+        """The loss of a batch, ``None`` if it is too small, and what the student returned."""
+        with autocast(self.accelerator):
+            if batch.size < self._fewest:
+                return None, self.distiller.read_student(batch).output
+            out = self.distiller(batch, captured)
+        # As in a balancer: a loss of weight zero may be infinite or NaN by right.
+        return torch.where(self._weights > 0, out.terms * self._weights, 0.0).sum(), out.student
+
+
+@torch.no_grad()
+def evaluate(judges: Sequence[Judge], loader: Iterable[Any], *, adapt: Adapt, seed: int = 0) -> list[Evaluation]:
+    """Go through the validation data once for all judges, and ask each source once a batch; modes are given back.
+
+    What is random, in the data or in a loss, is the same at every look, and for each judge what it would be alone.
+
+    Args:
+        judges: on one device.
+        loader: prepared by the accelerator where there are several processes.
+        adapt: turns what the loader yields into a batch.
+        seed: of everything random.
 
     Raises:
         DataError: if there is no batch that can be judged.
     """
-    # Sum of the scores and their number, sum of the losses and their number.
-    total, weights = torch.zeros(4, dtype=torch.float64), distiller.judging_weights
-    with evaluating(distiller):
-        for raw in loader:
+    accelerator = judges[0].accelerator
+    begin_epoch(loader, 0)
+    with ExitStack() as modes:
+        for judge in judges:
+            modes.enter_context(evaluating(judge.distiller))
+        for index, raw in drawn(loader, seed, _LOOK, accelerator.process_index):
             batch = adapt(move(raw, accelerator.device))
-            loss, output = _judged(distiller, source, batch, weights, accelerator)
-            if metric is not None:
-                scores = metric(distiller.read_output(output), batch.targets)
-                total[:2] += torch.tensor([float(scores.cpu().double().sum()), scores.numel()], dtype=torch.float64)
-            if loss is not None:
-                total[2:] += torch.tensor([float(loss) * batch.size, batch.size], dtype=torch.float64)
-    exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
-    totals = torch.as_tensor(accelerator.reduce(total.to(accelerator.device, exact), "sum")).tolist()
-    scored, counted = totals[1], totals[3]
-    if not counted or (metric is not None and not scored):
-        needed = "a labelled answer" if counted else f"a batch of at least {distiller.minimum_batch} samples"
-        raise DataError(f"Validation needs {needed}. Found none. Use larger batches, or check the labels.")
-    loss = totals[2] / counted
-    if metric is None:
-        return Evaluation(-loss, loss, int(counted))
-    return Evaluation(totals[0] / scored, loss, int(scored))
-
-
-def _judged(
-    distiller: Distiller, source: FeatureSource | None, batch: Batch, weights: Tensor, accelerator: Accelerator
-) -> tuple[Tensor | None, Any]:
-    """The loss of a batch, ``None`` if it is too small, and what the student returned."""
-    with accelerator.autocast():
-        if batch.size < distiller.minimum_batch:
-            return None, distiller.read_student(batch).output
-        out = distiller(batch, None if source is None else source(batch))
-    # As in a balancer: a loss of weight zero may be infinite or NaN by right.
-    return torch.where(weights > 0, out.terms * weights, 0.0).sum(), out.student
+            answered = asked_once([judge.asks(batch) for judge in judges], batch, accelerator)
+            for judge in judges:
+                seed_student(seed, _LOOK, index, accelerator.process_index)
+                judge.see(own_copy(batch, len(judges)), answered.get(id(judge.source)))
+        return [judge.found() for judge in judges]
 
 
 def answers(
-    model: nn.Module, batches: Iterable[Batch], read_output: ReadOutput, *, bar: ProgressBar | None = None
+    model: nn.Module | FeatureSource,
+    batches: Iterable[Batch],
+    read_output: ReadOutput,
+    *,
+    bar: ProgressBar | None = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """Logits and targets of every batch, in evaluation mode and on the device of the model's parameters.
+    """Logits and targets of every batch, of a model in evaluation mode on the device of its parameters.
 
     Args:
-        model: gets its modes back when the last batch is done.
+        model: gets its modes back when the last batch is done; or a source of its answers, such as a cache.
         batches: what to run it on.
         read_output: takes the logits from what the model returned.
         bar: is moved on with every batch.
     """
+    given = _run(model, batches, read_output) if isinstance(model, nn.Module) else _read(model, batches, read_output)
+    for logits, targets in given:
+        yield logits, targets
+        if bar is not None:
+            bar.advance()
+
+
+def _run(model: nn.Module, batches: Iterable[Batch], read_output: ReadOutput) -> Iterator[tuple[Any, Any]]:
     device = next((each.device for each in model.parameters()), torch.device("cpu"))
     with evaluating(model):
         for batch in batches:
@@ -123,12 +173,15 @@ def answers(
             with torch.no_grad():
                 logits = read_output(call(model, placed.inputs))
             yield logits, placed.targets
-            if bar is not None:
-                bar.advance()
+
+
+def _read(source: FeatureSource, batches: Iterable[Batch], read_output: ReadOutput) -> Iterator[tuple[Any, Any]]:
+    for batch in batches:
+        yield move(logits_of(source(batch).output, read_output), "cpu"), move(batch.targets, "cpu")
 
 
 def score(
-    model: nn.Module,
+    model: nn.Module | FeatureSource,
     loader: Iterable[Any],
     *,
     metric: Metric,
@@ -136,7 +189,7 @@ def score(
     read_output: ReadOutput,
     label: str | None = None,
 ) -> float:
-    """Mean metric of any model on a loader; with a progress bar of that label if there is one.
+    """Mean metric of any model, or of what is cached of it, on a loader; with a progress bar if there is a label.
 
     Raises:
         DataError: if nothing in the loader can be measured.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from limbeck.batch import Adapt, Batch, tensors
 from limbeck.errors import DataError
@@ -27,7 +28,8 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
         DataError: if it is no loader, is empty, can be gone through only once, or an input is not finite.
     """
     _check_form(loader, name)
-    batches = [adapt(raw) for raw in itertools.islice(iter(loader), count)]
+    with generators_kept(loader):
+        batches = [adapt(raw) for raw in itertools.islice(iter(loader), count)]
     if not batches:
         raise DataError(f"The {name} data must yield at least one batch. Found none. Check the loader and its path.")
     for batch in batches:
@@ -36,24 +38,56 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
     return batches
 
 
-def batch_fault(batch: Batch) -> str | None:
-    """What makes a loss of the batch infinite or NaN; ``None`` if inputs and labels are finite."""
-    if (fault := input_fault(batch)) is not None:
-        return fault
-    bad = sum(int((~torch.isfinite(each)).sum()) for each in tensors(batch.targets) if each.is_floating_point())
-    return f"labels must be finite. Found {bad} NaN or infinite ones in a batch. Clean the data." if bad else None
+@contextmanager
+def generators_kept(loader: Any) -> Iterator[None]:
+    """While entered a loader may be gone through; its generators and those of its samplers are given back as they were.
+
+    Example:
+        >>> order = torch.Generator()
+        >>> loader, before = DataLoader([1, 2], shuffle=True, generator=order), order.get_state()
+        >>> with generators_kept(loader):
+        ...     _ = list(loader)
+        >>> bool((order.get_state() == before).all())
+        True
+    """
+    found = _generators(loader)
+    states = [each.get_state() for each in found]
+    try:
+        yield
+    finally:
+        for each, state in zip(found, states, strict=True):
+            each.set_state(state)
+
+
+def _generators(part: Any) -> list[torch.Generator]:
+    parts = list(getattr(part, "__dict__", {}).values())
+    own = [each for each in parts if isinstance(each, torch.Generator)]
+    return own + [found for each in parts if isinstance(each, Sampler) for found in _generators(each)]
+
+
+def non_finite(batch: Batch) -> tuple[Tensor, Tensor]:
+    """How many NaN or infinite values the inputs and the labels of a batch hold, counted where they are."""
+    return _non_finite(batch.inputs), _non_finite(batch.targets)
+
+
+def data_fault(inputs: int, labels: int) -> str | None:
+    """What is wrong with so many values of a batch that are not finite; ``None`` if there are none."""
+    if inputs:
+        return (
+            f"inputs must be finite. Found {inputs} NaN or infinite values in a batch. Clean the data, or check its "
+            "normalisation (a standard deviation of zero?)."
+        )
+    return f"labels must be finite. Found {labels} NaN or infinite ones in a batch. Clean the data." if labels else None
 
 
 def input_fault(batch: Batch) -> str | None:
     """What is wrong with the inputs of a batch; ``None`` if they are finite."""
-    for tensor in tensors(batch.inputs):
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            bad = int((~torch.isfinite(tensor)).sum())
-            return (
-                f"inputs must be finite. Found {bad} NaN or infinite values in a batch. Clean the data, or check its "
-                "normalisation (a standard deviation of zero?)."
-            )
-    return None
+    return data_fault(int(_non_finite(batch.inputs)), 0)
+
+
+def _non_finite(value: Any) -> Tensor:
+    counts = [(~torch.isfinite(each)).sum() for each in tensors(value) if each.is_floating_point()]
+    return torch.stack(counts).sum() if counts else torch.tensor(0)
 
 
 def _check_form(loader: Any, name: str) -> None:
@@ -121,11 +155,8 @@ def _fetches_by_place(loader: DataLoader[Any]) -> bool:
 
 def _sparse(loader: DataLoader[Any], samples: int, seed: int) -> DataLoader[Any]:
     """A loader of some of the places that the given one draws."""
-    # Asking a random sampler for its order moves the generator of the user's loader on.
-    state = None if loader.generator is None else loader.generator.get_state()
-    batches: list[Any] = list(loader.batch_sampler or ())
-    if loader.generator is not None and state is not None:
-        loader.generator.set_state(state)
+    with generators_kept(loader):
+        batches: list[Any] = list(loader.batch_sampler or ())
     places = [place for batch in batches for place in batch]
     order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:samples].sort().values
     size = max(map(len, batches), default=1)

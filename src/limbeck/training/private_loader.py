@@ -119,11 +119,9 @@ class SeededOrder(Sampler[Any]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Any]:
-        inner = copy.copy(self.inner)
+        inner = _reseeded(self.inner, self.seed + self.epoch)
         if hasattr(inner, "set_epoch"):
             inner.set_epoch(self.epoch)
-        if isinstance(getattr(inner, "generator", None), torch.Generator):
-            inner.generator = torch.Generator().manual_seed(self.seed + self.epoch)
         with own_randomness():
             seed_all(self.seed, self.epoch, _ORDER)
             drawn = list(inner)
@@ -137,6 +135,17 @@ class SeededOrder(Sampler[Any]):
         if name == "inner":
             raise AttributeError(name)
         return getattr(self.inner, name)
+
+
+def _reseeded(sampler: Any, seed: int) -> Any:
+    """A copy whose generators, and those of the samplers within, are new ones."""
+    mine = copy.copy(sampler)
+    for name, value in list(getattr(mine, "__dict__", {}).items()):
+        if isinstance(value, torch.Generator):
+            setattr(mine, name, torch.Generator().manual_seed(seed))
+        elif isinstance(value, Sampler):
+            setattr(mine, name, _reseeded(value, seed))
+    return mine
 
 
 def _own(sampler: Any, seed: int) -> Any:
