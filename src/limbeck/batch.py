@@ -48,7 +48,7 @@ def adapt_batch(raw: Any) -> Batch:
     """Read ``x``, ``(x,)``, ``(x, y)``, ``(x1, x2, ..., y)`` or a dict whose labels stand under a usual name.
 
     Raises:
-        DataError: if there is no tensor in the batch.
+        DataError: if it is none of these, or one text stands in the place of its labels.
 
     Example:
         >>> adapt_batch((torch.zeros(4, 2), torch.zeros(4))).targets.shape
@@ -60,6 +60,7 @@ def adapt_batch(raw: Any) -> Batch:
         return raw
     if isinstance(raw, Tensor):
         return Batch(raw)
+    _refuse_one_text(raw)
     if isinstance(raw, Mapping):
         label = next((key for key in LABEL_KEYS if key in raw), None)
         inputs = {key: value for key, value in raw.items() if key != label}
@@ -73,6 +74,18 @@ def adapt_batch(raw: Any) -> Batch:
         f"A batch must be a tensor, a tuple ending in labels, or a dict. Found {type(raw).__name__}. "
         "Give adapt=lambda raw: limbeck.Batch(inputs, targets)."
     )
+
+
+def _refuse_one_text(raw: Any) -> None:
+    """Refuse a sample that was taken for a batch: its label is one text, such as the name of its class."""
+    labels = raw[-1] if isinstance(raw, Sequence) and len(raw) > 1 else None
+    if isinstance(raw, Mapping):
+        labels = next((raw[key] for key in LABEL_KEYS if key in raw), None)
+    if isinstance(labels, str):
+        raise DataError(
+            f"A batch must have one label for each sample, as numbers. Found the text {labels!r} for all of them. Number "
+            "the classes, and give DataLoader(dataset, batch_size=64, shuffle=True), which makes batches of samples."
+        )
 
 
 def call(model: nn.Module, inputs: Any) -> Any:

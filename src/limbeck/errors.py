@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+# Names in an error message: our choice.
+_MOST = 20
+
+
 class LimbeckError(ValueError):
     """Base of every error that limbeck raises about its user's input; the command line turns it into exit code 2."""
 
@@ -61,5 +65,6 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
-    label, shown = ("Nearest", close) if close else ("Known", names[:20])
-    return f"{label}: " + ", ".join(repr(each) for each in shown) + "."
+    label, shown = ("Nearest", close) if close else ("Known", names[:_MOST])
+    more = f" and {len(names) - _MOST} more" if not close and len(names) > _MOST else ""
+    return f"{label}: " + ", ".join(repr(each) for each in shown) + f"{more}."

@@ -15,7 +15,7 @@ from limbeck.planning import Plan
 from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
 from limbeck.planning.stated import Layouts, Sites, refuse_both
-from limbeck.recipe.recipe import Recipe
+from limbeck.recipe.recipe import Recipe, Start
 from limbeck.resuming import resumed_cache
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
@@ -31,6 +31,7 @@ class Options:
 
     recipe: Recipe | None = None
     plan: Plan | None = None
+    start: Start | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     optimizer: MakeOptimizer | None = None
     metric: str | Metric = "auto"

@@ -10,24 +10,26 @@ from typing import Any
 
 from accelerate import Accelerator
 from pydantic import ValidationError
-from rich.console import Console
 from torch import nn
 
 from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.cache.keying import Keys
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
-from limbeck.errors import PlanMismatch, RecipeError
+from limbeck.errors import RecipeError
 from limbeck.options import Options
-from limbeck.planning import Pair, Plan, build, check_plan, check_teacher, diff_plans, fit_targets
-from limbeck.planning.edits import mark_edits
+from limbeck.planning import Pair, Plan, build, check_teacher, fit_targets
+from limbeck.planning.choosing_outputs import comparisons
 from limbeck.planning.filling import fill
 from limbeck.planning.fitting import keys_for
+from limbeck.planning.memory_format import memory_format
 from limbeck.planning.require_models import require_models
+from limbeck.planning.saved_plan import fitting_plan
+from limbeck.planning.starting import start_student, started
 from limbeck.planning.task_loss import with_task_loss
 from limbeck.planning.teacher_source import answering, teacher_source
 from limbeck.randomness import seed_all
-from limbeck.recipe.recipe import Recipe, explain
+from limbeck.recipe.recipe import Recipe, Start, explain
 from limbeck.recipe.settings import Settings
 from limbeck.recording import Recording
 from limbeck.report.report import Report
@@ -86,13 +88,18 @@ class Pipeline:
             said = str(stop) or f"Stopped. {self._stage}."
             again = how_to_go_on(self.options.run_dir, self.options.command, training=self._stage == _TRAINING)
             raise Interrupted(f"{said} {again}") from None
+        finally:
+            if (opened := vars(self).get("folder")) is not None:
+                opened.leave()
 
     def fill_cache(self) -> Plan:
         """Plan, and let the teacher answer for all data; nothing is trained. The plan says what is stored."""
         require_models(self.teacher, self.student)
         with accelerate_state_kept(), undisturbed(self.teacher, self.student):
             seed_all(self.settings.seed)
-            plan, pair, device = self._planned(), self.pair, self.accelerator.device
+            with started(self.student, self.teacher, self._start):
+                plan = self._planned()
+            pair, device = self.pair, self.accelerator.device
             with self._built(plan, steps=1) as (distiller, source, notes):
                 if not isinstance(source, CachedTeacher) or pair.keyed is None:
                     raise RecipeError(f"There is nothing to cache: no loss of {distiller.names} reads the teacher.")
@@ -102,13 +109,15 @@ class Pipeline:
     def _run(self) -> Report:
         seed_all(self.settings.seed)
         _ = self.folder  # what cannot be written fails before anything is computed
-        plan = self._planned()
-        batches, processes = batch_count(self.pair.train), self.accelerator.num_processes
-        validated = self.pair.validation is not None
-        length = Length.of(plan.training, batches, processes=processes, validated=validated)
+        # The student of a run that is resumed starts so too, until its checkpoint takes over.
+        said = start_student(self.student, self.teacher, self._start)
+        plan = self._planned().with_choices(*said)
+        processes, validated = self.accelerator.num_processes, self.pair.validation is not None
+        length = Length.of(plan.training, batch_count(self.pair.train), processes=processes, validated=validated)
         plan = plan.with_choices(*self.pair.facts.notes, self.pair.facts.task.choice, length.choice)
-        with self._built(plan, steps=length.steps) as (distiller, source, notes):
-            return self._distilled(plan.with_choices(*notes), length, distiller, source)
+        formatted = memory_format(plan.training.memory_format, self.student, self.teacher, self.pair.batches[0])
+        with formatted as formats, self._built(plan, steps=length.steps) as (distiller, source, notes):
+            return self._distilled(plan.with_choices(*formats, *notes), length, distiller, source)
 
     @contextmanager
     def _built(self, plan: Plan, *, steps: int) -> Iterator[tuple[Distiller, FeatureSource, tuple[Choice, ...]]]:
@@ -146,7 +155,8 @@ class Pipeline:
         # The plan that a run with replan=True was given is not the one that it follows.
         given = None if options.replan else options.plan
         given = given if given is None or options.task_loss is None else with_task_loss(given)
-        resumed = resumed_plan(options.run_dir, recipe=options.recipe, plan=given, settings=options.settings)
+        said: dict[str, Any] = {"settings": options.settings, "start": options.start}
+        resumed = resumed_plan(options.run_dir, recipe=options.recipe, plan=given, **said)
         return options.plan if resumed is None else resumed
 
     @cached_property
@@ -161,6 +171,11 @@ class Pipeline:
             return base.given(**{key: value for key, value in self.options.settings.items() if value is not None})
         except ValidationError as error:
             raise RecipeError(explain(error, Settings, "the training settings")) from error
+
+    @property
+    def _start(self) -> Start:
+        said = self._recipe if self._saved_plan is None else self._saved_plan
+        return self.options.start or said.start
 
     @property
     def _shows(self) -> bool:
@@ -211,25 +226,9 @@ class Pipeline:
         if saved is None:
             plan = self.pair.plan(self._recipe, **planning)
         else:
-            try:
-                plan = check_plan(
-                    saved,
-                    self.student,
-                    self.teacher,
-                    self.pair.batches[0],
-                    layouts=self.options.layouts,
-                    read_output=self.pair.read_output,
-                )
-                plan = mark_edits(plan)
-            except PlanMismatch:
-                if not self.options.replan:
-                    raise
-                plan = self.pair.plan(saved.recipe, **planning)
-                changed = diff_plans(saved, plan)
-                plan = plan.with_choices(Choice("re-planned", changed, "the saved plan no longer fitted"))
-                if self.accelerator.is_main_process:
-                    Console(stderr=True).print("Re-planned:", *changed, sep="\n  ", markup=False, highlight=False)
-        plan = plan.model_copy(update={"training": self.settings})
+            known: dict[str, Any] = {"layouts": options.layouts, "replan": options.replan, "planning": planning}
+            plan = fitting_plan(saved, self.pair, says=self.accelerator.is_main_process, **known)
+        plan = plan.model_copy(update={"training": self.settings, "start": self._start})
         return plan if self.options.task_loss is None else with_task_loss(plan)
 
     def _distilled(self, plan: Plan, length: Length, distiller: Distiller, source: FeatureSource) -> Report:
@@ -260,6 +259,7 @@ class Pipeline:
             seconds=time.monotonic() - self._started,
             run_dir=None if self.folder is None else str(self.folder.path),
             metric=selection.name,
+            comparisons=comparisons(pair.facts),
         )
         self.record.finish(report)
         trainer.remove_checkpoint()

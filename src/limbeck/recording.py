@@ -40,7 +40,7 @@ class Recording:
         """Write the plan, and the recipe that it was made from."""
         if self._folder is None:
             return
-        recipe = plan.recipe.model_copy(update={"training": plan.training})
+        recipe = plan.recipe.model_copy(update={"training": plan.training, "start": plan.start})
         content = recipe.model_dump(mode="json", exclude_none=True)
         self._folder.write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
         plan.save(self._folder.path / "plan.yaml")

@@ -9,7 +9,7 @@ from typing import Any
 from limbeck.errors import RunError
 from limbeck.planning.caching import CacheSettings
 from limbeck.planning.plan import Plan
-from limbeck.recipe.recipe import Recipe
+from limbeck.recipe.recipe import Recipe, Start
 from limbeck.recipe.settings import Settings
 from limbeck.training.run_folder import RunFolder
 
@@ -20,7 +20,12 @@ _FOUND = {"version", "recipe", "teacher", "student", "training", "teacher_sites"
 
 
 def resumed_plan(
-    run_dir: Path, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]
+    run_dir: Path,
+    *,
+    recipe: Recipe | None,
+    plan: Plan | None,
+    settings: Mapping[str, Any],
+    start: Start | None = None,
 ) -> Plan | None:
     """The plan of the run in a folder; ``None`` if the run was stopped before there was one.
 
@@ -29,6 +34,7 @@ def resumed_plan(
         recipe: the recipe given now, ``None`` for none.
         plan: the plan given now, ``None`` for none.
         settings: the training settings given now, ``None`` for those not given.
+        start: the start of the student given now, ``None`` for none.
 
     Raises:
         RunError: if any of them is not that of the run; names each, with both values.
@@ -36,7 +42,7 @@ def resumed_plan(
     file = run_dir / "plan.yaml"
     if not file.is_file():
         return None
-    return as_begun(Plan.load(file), str(run_dir), recipe=recipe, plan=plan, settings=settings)
+    return as_begun(Plan.load(file), str(run_dir), recipe=recipe, plan=plan, settings=settings, start=start)
 
 
 def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings | None:
@@ -65,7 +71,15 @@ def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings |
     return CacheSettings(given.place, begun.encoding, begun.views)
 
 
-def as_begun(saved: Plan, where: str, *, recipe: Recipe | None, plan: Plan | None, settings: Mapping[str, Any]) -> Plan:
+def as_begun(
+    saved: Plan,
+    where: str,
+    *,
+    recipe: Recipe | None,
+    plan: Plan | None,
+    settings: Mapping[str, Any],
+    start: Start | None = None,
+) -> Plan:
     """The plan that a training was begun with, if what is given now agrees with it.
 
     Args:
@@ -74,14 +88,17 @@ def as_begun(saved: Plan, where: str, *, recipe: Recipe | None, plan: Plan | Non
         recipe: the recipe given now, ``None`` for none.
         plan: the plan given now, ``None`` for none.
         settings: the training settings given now, ``None`` for those not given.
+        start: the start of the student given now, ``None`` for none; counts in place of the plan's.
 
     Raises:
         RunError: if any of them is another; names each, with both values.
     """
     changed = _changed_settings(saved.training, settings)
+    changed += [] if start is None else _said([("start", saved.start, start)])
     if recipe is not None:
         changed += [f"the recipe's {key}" for key in _changed_keys(saved.recipe, recipe)]
     if plan is not None:
+        plan = plan if start is None else plan.model_copy(update={"start": start})
         parts = (part for part in Plan.model_fields if part not in _FOUND)
         changed += [f"the plan's {part}" for part in parts if _content(saved, part) != _content(plan, part)]
     if changed:

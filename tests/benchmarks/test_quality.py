@@ -42,7 +42,8 @@ def test_regret_is_measured_on_seeds_that_did_not_name_the_winner():
 def test_curves_are_read_both_ways():
     curve = [(1.0, 80.0), (100.0, 90.0), (1000.0, 85.0)]
     assert measures.accuracy_at(curve, 10.0) == pytest.approx(85.0)
-    assert measures.accuracy_at(curve, 1e6) == 90.0
+    assert measures.accuracy_at(curve, 1000.0) == 90.0
+    assert measures.accuracy_at(curve, 1e6) is None
     assert measures.accuracy_at(curve, 0.5) is None
     assert measures.compute_for(curve, 85.0) == pytest.approx(10.0)
     assert measures.compute_for(curve, 70.0) == 1.0

@@ -120,11 +120,22 @@ BAD = {
     "an unknown recipe": (("--recipe", "artcle"), "Nearest: 'article'"),
     "an unknown key": (("bad.yaml",), "Nearest: 'mapping'"),
     "a missing file": (("none.yaml",), "no file"),
+    "an option of the data that is no number": (
+        ("--data", "digits", "--data-option", "train=abc"),
+        "option 'train' of type int | None. Found 'abc'",
+    ),
+    "one sample": (("--data", "my.py:one"), "at least 2 samples"),
+    "a label in words": (("--data", "my.py:words"), "Found the text 'cat'"),
+    "data that cannot be read": (("--data", "my.py:broken"), "training data must be readable to its end"),
+    "a frozen student": (("--student", "my.py:frozen"), "must have weights to train"),
     "no data": (("--data", "my.py:empty"), "at least one batch"),
     "a student on other inputs": (("--student", "my.py:other"), "The student does not run"),
     "a teacher at chance": (("--teacher-weights", "random.safetensors"), "better than chance"),
     "weights of another model": (("--teacher-weights", "other.safetensors"), "must hold exactly the weights"),
-    "a run that is there": (("--run-dir", "runs/there"), "earlier run in 'runs/there' is finished"),
+    "a run that is there": (
+        ("--run-dir", "runs/there"),
+        "run in 'runs/there' is finished. Load its student with limbeck.load('runs/there', student='my.py:student'), or",
+    ),
     "a plan of other models": (("--plan", "plan.yaml"), "--replan"),
     "options that are no mapping": (("number.yaml",), "'student_options' input should be a valid dictionary. Found 3"),
     "an optimizer that wants closures": (("closure.yaml",), "steps on dense gradients. Found 'LBFGS'"),
@@ -155,7 +166,7 @@ def test_what_is_wrong_ends_with_code_two_one_sentence_and_no_run_lost(case, pla
         Path(file).write_text(content)
     there = Path("runs/there")
     there.mkdir(parents=True)
-    (there / "run.json").write_text('{"state": "finished"}')
+    (there / "run.json").write_text('{"state": "finished", "student_source": "my.py:student"}')
     if "--plan" in words:
         assert run("plan", *PAIR, "--student-option", "width=6", "--out", "plan.yaml") == 0
     files = sorted(there.iterdir())
@@ -166,6 +177,7 @@ def test_what_is_wrong_ends_with_code_two_one_sentence_and_no_run_lost(case, pla
     assert "Traceback" not in shown
     assert sorted(there.iterdir()) == files
     assert not list(Path("runs").glob("*/history.jsonl"))
+    assert all(list(each.iterdir()) for each in Path("runs").iterdir())
 
 
 def test_missing_words_are_named(place, capsys):

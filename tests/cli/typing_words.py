@@ -40,6 +40,22 @@ def slow():
 def empty():
     return []
 
+def one():
+    return DataLoader(images(1), batch_size=16)
+
+def words():
+    return [(picture, "cat") for picture, _ in images(8)]
+
+class Broken(Slow):
+    def __getitem__(self, place):
+        raise OSError(f"file {{place}} is no image")
+
+def broken():
+    return DataLoader(Broken(), batch_size=16)
+
+def frozen():
+    return conv_net(3).requires_grad_(False)
+
 def other():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(63, 4))
 """

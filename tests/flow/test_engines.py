@@ -189,27 +189,28 @@ TOGETHER = """
     from pathlib import Path
     import limbeck
     from limbeck.errors import RunError
-    from limbeck.training import Diverged, Interrupted
-    from limbeck.training import trainer as training
+    from limbeck.training import Candidate, Diverged, Interrupted
     from tests.toys import loader, pair
     folder = Path({folder!r})
     rank = int(os.environ["RANK"])
     said = []
 
-    step = training.Trainer._step
+    step = Candidate.step
     drawn = []
 
     def distill(run, act=None, **options):
         # The second process does something at its fifth step.
         count = 0
 
-        def acting(self, prepared, batch):
+        def acting(self, batch, captured):
             nonlocal count
             count += 1
             drawn.append(torch.rand(1))
-            return step(self, prepared, act(batch) if act and rank == 1 and count == 5 else batch)
+            if act and rank == 1 and count == 5:
+                act(self)
+            return step(self, batch, captured)
 
-        training.Trainer._step = acting
+        Candidate.step = acting
         return limbeck.distill(*pair(), loader(128), validation=loader(64, seed=5), steps=12, lr=0.02, device="cpu",
                                check_teacher=False, progress=False, run_dir=folder / run, **options)
 
@@ -222,7 +223,7 @@ TOGETHER = """
         raise SystemExit(f"no {{error.__name__}}")
 
     # Only the second process is interrupted: both stop at the same step, with one checkpoint, and go on together.
-    expect(Interrupted, "stopped", lambda batch: os.kill(os.getpid(), signal.SIGINT) or batch)
+    expect(Interrupted, "stopped", lambda _: os.kill(os.getpid(), signal.SIGINT))
     assert (folder / "stopped" / "checkpoint" / "state.json").is_file()
     report = distill("stopped", resume=True)
     assert report.history.rows[-1]["step"] == 12 or rank == 1
@@ -232,7 +233,7 @@ TOGETHER = """
 
     # The clock of the second process alone says that checkpoints are due.
     if rank == 1:
-        training.Trainer.__init__.__kwdefaults__["save_every"] = 0.0
+        Candidate.__init__.__kwdefaults__["save_every"] = 0.0
     drawn.clear()
     distill("clock")
 
@@ -243,7 +244,7 @@ TOGETHER = """
     assert not (both[0] == both[1]).any()
 
     # A loss that is infinite in one process only.
-    expect(Diverged, "spoilt", lambda batch: batch._replace(inputs=batch.inputs * float("nan")))
+    expect(Diverged, "spoilt", lambda candidate: candidate.distiller.student[0].bias.data.fill_(float("nan")))
 
     (folder / f"rank{{rank}}").write_text("\\n".join(said))
     dist.barrier()
@@ -259,8 +260,8 @@ def test_what_one_process_meets_all_processes_do(tmp_path):
     assert "step 5 of 12" in first[0]
     assert first[1] == second[1]
     assert "earlier run" in first[1] or "finished" in first[1]
-    assert "another process" in first[2]
-    assert "nan" in second[2]
+    assert "step 5 (in another process)" in first[2]
+    assert "Found nan at step 5 " in second[2]
 
 
 UNASKED = """

@@ -92,7 +92,7 @@ def test_a_language_model_teaches_a_shallower_one_token_by_token():
     report = run(llama(4, 32), llama(2, 16), sentences(language_model=True))
     # The model shifts the labels by one token itself: cross-entropy with unshifted labels would teach it to copy.
     assert "OwnLoss" in report.history.rows[-1]["terms"]
-    assert report.metric == "minus the loss"
+    assert report.metric == "minus the student's own loss"
     specs = report.plan.student_sites
     assert all(spec.variable for spec in specs)
 

@@ -38,6 +38,6 @@ def test_two_processes_share_a_cache_and_a_second_run_of_both_only_reads(tmp_pat
     state = inspect_cache(tmp_path / "cache", check=True)
     assert all(each.rows == each.of == 192 and not each.damaged for each in state.fields)
     first, second = zip(*(map(int, (tmp_path / f"rank{rank}").read_text().split()) for rank in range(2)), strict=True)
-    for filling, reading in zip(first, second, strict=True):
-        # What is left is looking at the models and the samples that are computed again to compare.
-        assert reading < filling - 64
+    # What is left is looking at the models and the samples that are computed again to compare. Who fills in a row
+    # depends on who comes first.
+    assert sum(first) - sum(second) >= 192

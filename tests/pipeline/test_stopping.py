@@ -1,12 +1,16 @@
 """Ctrl-C says what there is and how to go on, at whatever moment it comes."""
 
+import os
+import signal
 from functools import partial
 
 import pytest
+import torch
 
 import limbeck
 from limbeck.pipeline import Pipeline
 from limbeck.planning import Pair
+from limbeck.recipe import Recipe, Settings
 from limbeck.search.rates import RateSearch
 from limbeck.training import Candidate, Interrupted, Trainer
 from tests.toys import loader, pair
@@ -21,6 +25,9 @@ def _few_rates():
 
 def distill(**options):
     given = {"steps": 6, "lr": 0.01, "check_teacher": False, "progress": False, **options}
+    if "evaluations" in given:
+        looks = {"evaluations": given.pop("evaluations")}
+        given["recipe"] = Recipe.load("auto").model_copy(update={"training": Settings(**looks)})
     return limbeck.distill(*pair(), loader(), **given)
 
 
@@ -92,3 +99,53 @@ def test_a_resumed_run_keeps_the_reason_of_the_rate_it_found(monkeypatch, tmp_pa
     monkeypatch.undo()
     report = distill(run_dir=tmp_path / "run", lr="auto", resume=True)
     assert "best on validation" in next(each.reason for each in report.plan.choices if each.name == "learning rate")
+
+
+def signalling(monkeypatch, where, name, *, at, kind=signal.SIGINT):
+    """Call number ``at`` of the method sends a signal before it does its work."""
+    method, calls = getattr(where, name), []
+
+    def signalled(*given, **options):
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), kind)
+        return method(*given, **options)
+
+    monkeypatch.setattr(where, name, signalled)
+
+
+def test_ctrl_c_in_the_last_look_of_the_search_is_not_forgotten(monkeypatch):
+    # Both short runs are judged once, at their end.
+    signalling(monkeypatch, Candidate, "judge", at=2)
+    with pytest.raises(Interrupted, match=r"not trained yet.*same call"):
+        distill(lr="auto")
+
+
+def test_ctrl_c_in_the_last_look_of_the_training_loses_nothing(monkeypatch, tmp_path):
+    whole = distill(evaluations=1)
+    signalling(monkeypatch, Candidate, "judge", at=1)
+    with pytest.raises(Interrupted, match=r"step 6 of 6.*resume=True"):
+        distill(run_dir=tmp_path / "run", evaluations=1)
+    monkeypatch.undo()
+    resumed = distill(run_dir=tmp_path / "run", evaluations=1, resume=True)
+    weights = resumed.student.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in whole.student.state_dict().items())
+    assert resumed.evaluation == whole.evaluation
+
+
+def test_the_end_of_a_jobs_time_is_taken_as_ctrl_c(monkeypatch, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    signalling(monkeypatch, Candidate, "step", at=3, kind=signal.SIGTERM)
+    with pytest.raises(Interrupted, match=r"step 3 of 6.*resume=True"):
+        distill(run_dir=tmp_path / "run")
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert distill(run_dir=tmp_path / "run", resume=True).history.rows[-1]["step"] == 6
+
+
+def test_checkpoints_do_not_wait_for_a_look_at_validation(monkeypatch, tmp_path):
+    saved = []
+    monkeypatch.setattr("limbeck.training.checkpoint.Checkpoint.save", lambda _, state: saved.append(state.step))
+    monkeypatch.setattr("limbeck.training.candidate._TRAINED_TO_SAVED", 0)
+    monkeypatch.setattr("limbeck.pipeline.Trainer", partial(Trainer, save_every=0.0))
+    distill(run_dir=tmp_path / "run", evaluations=1)
+    assert saved == [1, 2, 3, 4, 5]

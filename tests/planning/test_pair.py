@@ -226,3 +226,32 @@ def test_planning_runs_each_model_once_on_each_probe_batch_whatever_the_number_o
     assert samples["teacher"] >= probed
     # The plan is tried, and its costs are measured, on a few samples more; a copy of the student counts with it.
     assert max(samples.values()) <= 1.1 * probed
+
+
+class NoGradient(nn.Module):
+    """Answers without a trace of its weights."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, pictures):
+        with torch.no_grad():
+            return self.inner(pictures)
+
+
+@pytest.mark.parametrize("call", [limbeck.plan, limbeck.distill])
+def test_a_student_that_cannot_be_trained_is_refused(call):
+    teacher, student = pair()
+    with pytest.raises(ModelError, match="answers must depend on its weights.*torch.no_grad"):
+        call(teacher, NoGradient(student), loader(), recipe="labels")
+    with pytest.raises(ModelError, match="answers must depend on its weights"):
+        call(teacher, NoGradient(student), loader())
+    with pytest.raises(ModelError, match="must have weights to train.*requires_grad_"):
+        call(teacher, student.requires_grad_(False), loader())
+
+
+def test_a_student_with_frozen_layers_is_trained():
+    teacher, student = pair()
+    next(iter(student.children())).requires_grad_(False)
+    assert limbeck.plan(teacher, student, loader()).costs is not None

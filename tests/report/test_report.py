@@ -30,10 +30,11 @@ def report(made, errors=(), **options):
 
 def test_the_verdict_says_how_far_the_student_came():
     made = plan()
-    said = report(made, [0.2, 0.5], teacher_score=0.9).verdict
+    said = report(made, [0.2, 0.5], teacher_score=0.9, comparisons=["soft-labels", "labels"]).verdict
     assert "On validation, accuracy is 0.7500, the teacher's 0.9000 (judged on 8 answers)." in said
     assert "mean squared error is 0.20 to 0.50" in said
-    assert "recipe='soft-labels'" in said
+    assert "train the same student with recipe='soft-labels' and with recipe='labels'" in said
+    assert "train the same student" not in report(made, [0.2, 0.5]).verdict
 
 
 def test_links_on_which_nothing_was_learnt_are_named():
@@ -47,7 +48,7 @@ def test_without_validation_it_says_so():
 
 
 def test_a_student_without_features_is_not_told_to_compare_features():
-    assert "features" not in report(plan("labels")).verdict
+    assert "features" not in report(plan("labels"), comparisons=["labels"]).verdict
 
 
 def test_what_was_planned_anew_is_shown():

@@ -1,8 +1,11 @@
 """What validation is judged by, and when."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 import limbeck
 from limbeck.balancers import Fixed, TapNorm
@@ -126,3 +129,36 @@ def test_a_length_without_validation_does_not_speak_of_improvement():
     assert "improvement" not in length.choice.reason
     assert "no validation data" in length.choice.reason
     assert "improvement" in Length.of(Settings(), None).choice.reason
+
+
+class Shifted(nn.Module):
+    """A language model that computes its own loss."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.embed, self.inner, self.head = nn.Embedding(9, width), nn.Linear(width, width), nn.Linear(width, 9)
+
+    def forward(self, input_ids, labels=None):
+        logits = self.head(self.inner(self.embed(input_ids)).relu())
+        told = (
+            None
+            if labels is None
+            else nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+        )
+        return SimpleNamespace(logits=logits, loss=told) if told is not None else {"logits": logits}
+
+
+def test_a_student_that_judges_its_labels_itself_is_selected_by_its_own_loss():
+    tokens = torch.randint(0, 9, (32, 7), generator=torch.Generator().manual_seed(0))
+    rows = [{"input_ids": each, "labels": each.clone()} for each in tokens]
+    train, held = DataLoader(rows[:24], batch_size=8), DataLoader(rows[24:], batch_size=8)
+    student = Shifted(8)
+    report = limbeck.distill(
+        Shifted(16), student, train, validation=held, steps=3, lr=0.01, check_teacher=False, progress=False
+    )
+    batch = next(iter(held))
+    with torch.no_grad():
+        own = student(**batch).loss.item()
+    assert report.evaluation.metric == pytest.approx(-own, rel=1e-5)
+    assert report.metric == "minus the student's own loss"
+    assert choice(report, "selection").reason == "the student judges its labels itself"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from limbeck.batch import call, tensors, unwrap
 from limbeck.capture.address import Address
+from limbeck.capture.stopping import Enough, Stopping
 from limbeck.errors import SiteError
 from limbeck.features import Features
 from limbeck.links import FeatureSpec
@@ -48,9 +48,9 @@ class Capture:
         model: any module; it is read, never changed.
         sites: specs, or bare names of sites (then only ``raw`` is filled). See
             :class:`~limbeck.capture.address.Address` for the grammar of names.
-        stop: whether to end a forward where the rest of the model begins, so that it does not run. The first forward
-            runs to its end, to find the first module that begins after the last site has fired; without one, every
-            forward does. A compiled model always does.
+        stop: whether to end a forward where the first module begins behind the last site, so that the rest of the model
+            does not run. The first forward finds that module; for which others run to their end, see
+            :class:`~limbeck.capture.stopping.Stopping`.
 
     Raises:
         SiteError: if the model has no such module, or a site does not fire in a forward.
@@ -64,11 +64,11 @@ class Capture:
     """
 
     def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec | str], *, stop: bool = False) -> None:
-        self.model, self.stop = model, stop and bool(sites)
-        self._tail: RemovableHandle | None = None
+        self.model = model
+        self._stopping = Stopping(model) if stop and sites else None
         self.specs = {each.site: each for each in sites if isinstance(each, FeatureSpec)}
         self.sites = tuple(dict.fromkeys(each if isinstance(each, str) else each.site for each in sites))
-        self._recorder = _Recorder()
+        self._recorder = _Recorder(len(self.sites))
         self._handles: list[RemovableHandle] = []
         by_module: dict[tuple[str, bool], dict[str, Address]] = {}
         for site in self.sites:
@@ -88,10 +88,10 @@ class Capture:
         recorder = self._recorder
         recorder.active = True
         try:
-            output = self._run(inputs)
+            output = call(self.model, inputs) if self._stopping is None else self._run(inputs, self._stopping)
             copies, taps = dict(recorder.copies), dict(recorder.taps)
         finally:
-            recorder.stop()
+            recorder.clear()
         missing = [site for site in self.sites if site not in copies]
         if missing:
             raise SiteError(
@@ -103,67 +103,56 @@ class Capture:
         features = {site: spec.canonical(raw[site], mask) for site, spec in self.specs.items()}
         return Captured(output, features, raw, taps)
 
+    @property
+    def why_not_stopped(self) -> str | None:
+        """Why forwards run to their end though they were to be stopped, as far as is known by now."""
+        return None if self._stopping is None else self._stopping.why_not
+
     def close(self) -> None:
         """Take every hook off the model."""
-        self._forget_tail()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
-    def _run(self, inputs: Any) -> Any:
+    def _run(self, inputs: Any, stopping: Stopping) -> Any:
         """What the model returns; ``None`` if its forward was stopped."""
-        if not self.stop:
-            return call(self.model, inputs)
-        if self._tail is None:
-            return self._run_and_find_tail(inputs)
         recorder = self._recorder
+        recorder.may_end = stopping.may_end(inputs)
+        if stopping.forwards == 1:
+            return self._run_and_find_tail(inputs, stopping)
         try:
             output = call(self.model, inputs)
-        except _Enough:
+        except Enough:
+            stopping.ended()
             return None
         except Exception:
-            if not recorder.stopped:
+            if not recorder.ended:
                 raise
         else:
-            if not recorder.stopped:
+            if not recorder.ended:
+                stopping.ran_whole(recorder.repeated, though_allowed=recorder.may_end)
                 return output
-        return self._run_to_the_end(inputs)
+        stopping.give_up("it catches every exception in its forward")
+        recorder.clear()
+        recorder.active = True
+        return call(self.model, inputs)
 
-    def _run_and_find_tail(self, inputs: Any) -> Any:
-        """Run to the end, and mark where the tail begins: at a module that had not begun before the last site fired.
-
-        How often a site fires may differ from batch to batch; where its loop ends does not.
-        """
-        recorder, begun = self._recorder, _Begun(self._recorder)
-        watched = [each.register_forward_pre_hook(begun) for each in self.model.modules()]
+    def _run_and_find_tail(self, inputs: Any, stopping: Stopping) -> Any:
+        """Run to the end, and hook the module that is to begin the tail."""
+        recorder = self._recorder
+        watched = [each.register_forward_pre_hook(recorder.begins) for each in self.model.modules()]
         try:
             output = call(self.model, inputs)
         finally:
             for handle in watched:
                 handle.remove()
-        tail = next((module for module, fired in begun.first.items() if fired == recorder.fired), None)
-        self.stop = tail is not None
-        if tail is not None:
-            self._tail = tail.register_forward_pre_hook(_Tail(recorder, self.sites))
+        stopping.ran_whole(recorder.repeated)
+        if recorder.tail is None:
+            stopping.give_up("none of its modules begins behind the last site")
+        else:
+            self._handles.append(recorder.tail.register_forward_pre_hook(recorder.end_if_enough))
+        recorder.tail = None
         return output
-
-    def _run_to_the_end(self, inputs: Any) -> Any:
-        """Run again, whole, from now on: the model caught what was to end its forward."""
-        warnings.warn(
-            f"{type(unwrap(self.model)).__name__} catches every exception in its forward, so that it cannot be stopped "
-            "behind the last site. It runs to its end from now on.",
-            stacklevel=4,
-        )
-        self._forget_tail()
-        self._recorder.stop()
-        self._recorder.active = True
-        return call(self.model, inputs)
-
-    def _forget_tail(self) -> None:
-        self.stop = False
-        if self._tail is not None:
-            self._tail.remove()
-            self._tail = None
 
     def __enter__(self) -> Capture:
         return self
@@ -172,32 +161,45 @@ class Capture:
         self.close()
 
 
-class _Enough(BaseException):
-    """Every site has fired; no error, so that a model's own ``except Exception`` lets it pass."""
-
-
 class _Recorder:
     """What the taps of one Capture share: whether they act, and what they saw in this forward."""
 
-    def __init__(self) -> None:
-        self.active = self.stopped = False
+    def __init__(self, sites: int) -> None:
+        self.sites = sites
         self.copies: dict[str, Tensor] = {}
         self.taps: dict[str, GradientEdge] = {}
         self.calls: dict[int, int] = {}
+        self.clear()
 
-    @property
-    def fired(self) -> int:
-        """How often any site fired so far."""
-        return sum(self.calls.values())
-
-    def stop(self) -> None:
-        self.active = self.stopped = False
+    def clear(self) -> None:
+        self.active = self.may_end = self.ended = False
+        self.repeated: str | None = None
+        self.tail: nn.Module | None = None
         self.copies.clear()
         self.taps.clear()
         self.calls.clear()
 
+    @property
+    def enough(self) -> bool:
+        """Whether every site was read, each once."""
+        return self.repeated is None and len(self.copies) == self.sites
+
+    def begins(self, module: nn.Module, _args: Any) -> None:
+        """Note the first module that begins when enough was read."""
+        if self.tail is None and self.enough:
+            self.tail = module
+
+    def end_if_enough(self, _module: nn.Module, _args: Any) -> None:
+        """End the forward if it may be and enough was read."""
+        if self.may_end and self.enough and not torch.compiler.is_compiling():
+            self.ended = True
+            raise Enough
+
     def see(self, site: str, tensor: Tensor) -> None:
         """Keep what a tensor is now, and its place in the graph now: the model may overwrite it at any time."""
+        if site in self.copies:
+            self.repeated = site
+            self.tail = None
         self.copies[site] = tensor.clone()
         if tensor.requires_grad and not torch.compiler.is_compiling():
             self.taps[site] = get_gradient_edge(_owner(tensor))
@@ -234,27 +236,3 @@ class _Tap:
         for site, address in self.sites.items():
             if address.call in {None, count} and address.item < len(found):
                 self.recorder.see(site, found[address.item])
-
-
-class _Begun:
-    """The hook that notes, of every module in order of execution, how often sites had fired when it first began."""
-
-    def __init__(self, recorder: _Recorder) -> None:
-        self.recorder = recorder
-        self.first: dict[nn.Module, int] = {}
-
-    def __call__(self, module: nn.Module, _args: Any) -> None:
-        self.first.setdefault(module, self.recorder.fired)
-
-
-class _Tail:
-    """The hook on the first module of the tail, which ends a forward that has all it needs."""
-
-    def __init__(self, recorder: _Recorder, sites: Sequence[str]) -> None:
-        self.recorder, self.sites = recorder, sites
-
-    def __call__(self, _module: nn.Module, _args: Any) -> None:
-        recorder = self.recorder
-        if recorder.active and all(site in recorder.copies for site in self.sites):
-            recorder.stopped = True
-            raise _Enough

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck.cli.distill import Device, PlanOption, Precision, Replan
+from limbeck.cli.loading import loading
 from limbeck.cli.words import (
     BatchSize,
     CacheEncoding,
@@ -20,6 +21,7 @@ from limbeck.cli.words import (
     ModelOptions,
     RecipeOption,
     Seed,
+    StartOption,
     StudentOption,
     StudentWeights,
     TeacherOption,
@@ -43,19 +45,16 @@ def _cache() -> None:
 def build(
     place: Place, file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None,
     data: DataOption = None, recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
-    teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None, teacher_option: ModelOptions = None,
-    student_option: ModelOptions = None, data_option: DataOptions = None, batch_size: BatchSize = None,
-    modules: Imports = None, seed: Seed = None, device: Device = None, precision: Precision = None,
-    cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
+    start: StartOption = None, teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None,
+    teacher_option: ModelOptions = None, student_option: ModelOptions = None, data_option: DataOptions = None,
+    batch_size: BatchSize = None, modules: Imports = None, seed: Seed = None, device: Device = None,
+    precision: Precision = None, cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
 ) -> None:  # fmt: skip
     """Fill a cache for a pair, data and a recipe or plan; what is there already stays, so that it can be interrupted.
 
     The teacher runs in the precision that the training will have.
     """
     from limbeck.cli.job import Job, parse_options
-    from limbeck.options import Options
-    from limbeck.pipeline import Pipeline
-    from limbeck.planning import Plan
 
     flags = {
         "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
@@ -63,14 +62,20 @@ def build(
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None, "seed": seed,
         "device": device, "precision": precision, "cache": place, "cache_encoding": cache_encoding,
-        "cache_views": cache_views,
+        "cache_views": cache_views, "start": start,
     }  # fmt: skip
     job = Job.read(file, flags)
-    loaded = job.load_data()
-    models = job.load_models(loaded)
+    with loading():
+        from limbeck.options import Options
+        from limbeck.pipeline import Pipeline
+        from limbeck.planning import Plan
+
+        loaded = job.load_data()
+        models = job.load_models(loaded)
     options = Options(
         recipe=job.recipe,
         plan=None if job.plan is None else Plan.load(job.plan),
+        start=job.start,
         settings=job.settings,
         cache=job.cache_settings,
         device=job.device,

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from limbeck.cli import words
+from limbeck.cli.loading import loading
 
 if TYPE_CHECKING:
     from limbeck.cli.job import Job
@@ -48,7 +49,8 @@ CheckTeacher = Annotated[
 def distill(
     file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
     data: words.DataOption = None, recipe: words.RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
-    steps: Steps = None, epochs: Epochs = None, lr: Rate = None, run_dir: RunDir = None, resume: Resume = None,
+    start: words.StartOption = None, steps: Steps = None, epochs: Epochs = None, lr: Rate = None,
+    run_dir: RunDir = None, resume: Resume = None,
     teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
     teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
@@ -67,7 +69,7 @@ def distill(
 
     flags = {
         "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
-        "steps": steps, "epochs": epochs, "lr": lr, "run_dir": run_dir, "resume": resume,
+        "start": start, "steps": steps, "epochs": epochs, "lr": lr, "run_dir": run_dir, "resume": resume,
         "teacher_weights": teacher_weights, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
@@ -78,15 +80,17 @@ def distill(
 
 
 def _run(job: Job) -> None:
-    from limbeck.pipeline import Options, Pipeline
-    from limbeck.planning import Plan
+    with loading():
+        from limbeck.pipeline import Options, Pipeline
+        from limbeck.planning import Plan
 
+        loaded = job.load_data()
+        teacher, student = job.load_models(loaded)
     run_dir = job.run_dir or (None if job.resume else _next_run())
-    loaded = job.load_data()
-    teacher, student = job.load_models(loaded)
     options = Options(
         recipe=job.recipe,
         plan=None if job.plan is None else Plan.load(job.plan),
+        start=job.start,
         settings=job.settings,
         metric=job.metric,
         budget=3.0 if job.search else None,

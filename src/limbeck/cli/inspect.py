@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from limbeck.cli.loading import loading
 from limbeck.cli.words import DataOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -29,21 +30,30 @@ def inspect(
     ] = None,
     option: ModelOptions = None,
     data_option: DataOptions = None,
-    weights: Annotated[str | None, typer.Option(metavar="FILE", help="Weights; random if not given.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights: a file, 'pretrained' or 'random'; random if not given. Of hf:NAME the hub gives the sizes.",
+        ),
+    ] = None,
 ) -> None:
     """Show a network in stages (input, feature extraction, head): the sites found, their layout, channels, grid, cost.
 
     Example: limbeck inspect timm:resnet18
     """
-    from limbeck.batch import tensors
-    from limbeck.capture import probe
     from limbeck.cli.job import parse_options
-    from limbeck.sources import load_model
 
     published = model.partition(":")[0] in {"timm", "torchvision", "hf"}
     weights = "random" if weights is None and published else weights
-    network = load_model(model, weights=weights, options=parse_options(option))
-    batch = _batch(network, data, parse_options(data_option))
+    options, of_data = parse_options(option), parse_options(data_option)
+    with loading():
+        from limbeck.batch import tensors
+        from limbeck.capture import probe
+        from limbeck.sources import load_model
+
+        network = load_model(model, weights=weights, options=options)
+        batch = _batch(network, data, of_data)
     anatomy = probe(network, batch)
     console = Console(width=None if Console().is_terminal else 160)
     console.print(
@@ -64,10 +74,11 @@ def _batch(network: nn.Module, data: str | None, options: dict[str, object] | No
     from limbeck.errors import DataError
     from limbeck.sources import load_data
     from limbeck.sources.example_inputs import example_inputs
+    from limbeck.training.reading import read
 
     if data is None:
         return adapt_batch(example_inputs(network))
-    first = next(iter(load_data(data, options=options).train), None)
+    first = next(read(load_data(data, options=options).train), None)
     if first is None:
         raise DataError(f"A network is inspected on a batch. Found none in {data}. Give data with at least one batch.")
     return adapt_batch(first)
@@ -78,7 +89,7 @@ def _sites(anatomy: Anatomy) -> Table:
     table = Table("stage", site, "role", "axes", "channels", "grid", "prefix", "depth", "cost so far")
     table.title = "Feature extraction"
     for spec in anatomy.specs:
-        stage = "head" if spec.role == "head" else str(spec.stage + 1)
+        stage = "head" if spec.role == "head" else str(spec.stage)
         grid = "-" if spec.grid is None else "x".join(map(str, spec.grid))
         cost = f"{anatomy.costs.get(spec.site, 1.0):.0%}"
         numbers = (str(spec.channels), grid, str(spec.prefix), f"{spec.depth:.2f}", cost)

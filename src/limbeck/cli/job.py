@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limbeck.errors import RecipeError, nearest
-from limbeck.recipe.recipe import Recipe, explain, read_yaml
+from limbeck.recipe.recipe import Recipe, Start, explain, read_yaml
 from limbeck.recipe.settings import LENGTHS, Settings
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Job(BaseModel):
     modules: list[str] = Field(default_factory=list, alias="import")
     plan: Path | None = None
     replan: bool = False
+    start: Start | None = None
     steps: int | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, gt=0)
     lr: float | Literal["auto"] | None = None
@@ -89,7 +90,7 @@ class Job(BaseModel):
                 said[key] = {**_options(said.get(key), key), **value} if isinstance(value, dict) else value
                 if key in LENGTHS and flags.get(LENGTHS[key]) is None:
                     said.pop(LENGTHS[key], None)
-        parts = {key: said.pop(key) for key in list(said) if key in Recipe.model_fields}
+        parts = {key: said.pop(key) for key in list(said) if key in Recipe.model_fields and key not in cls.model_fields}
         base = said.pop("recipe", None)
         if parts or base is not None:
             said["recipe"] = _recipe(base, parts, None if file is None else file.stem)
@@ -124,9 +125,10 @@ class Job(BaseModel):
         recipe = Recipe.load("auto") if self.recipe is None else self.recipe
         said = {key: value for key, value in self.settings.items() if value is not None}
         try:
-            return recipe.model_copy(update={"training": recipe.training.given(**said)})
+            training = recipe.training.given(**said)
         except ValidationError as error:
             raise RecipeError(explain(error, Settings, "the training settings")) from error
+        return recipe.model_copy(update={"training": training, "start": self.start or recipe.start})
 
     def load_data(self) -> Data:
         """The loaders."""
@@ -243,11 +245,13 @@ def _recipe(base: Any, parts: dict[str, Any], name: str | None) -> Recipe:
 
 def _fitted(model: str, given: dict[str, Any], data: Data) -> dict[str, Any]:
     """Builder arguments that follow from the data for a published model: classes, and channels of images not RGB."""
+    from limbeck.training.reading import read
+
     library = model.partition(":")[0]
     options: dict[str, Any] = {}
     if library in _PUBLISHED and data.classes is not None:
         options["num_classes"] = data.classes
-    batch = next(iter(data.train), None)
+    batch = next(read(data.train), None)
     images = batch[0] if isinstance(batch, tuple | list) and batch else batch
     shape = tuple(getattr(images, "shape", ()))
     # torchvision's builders have no argument for the input's channels.

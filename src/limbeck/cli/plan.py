@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from limbeck.cli import words
+from limbeck.cli.loading import loading
 from limbeck.errors import RunError
 
 Out = Annotated[
@@ -21,36 +22,41 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Save it even if th
 def plan(
     file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
     data: words.DataOption = None, recipe: words.RecipeOption = None, out: Out = None, overwrite: Overwrite = False,
-    teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
-    teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
-    data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
-    seed: words.Seed = None,
+    start: words.StartOption = None, teacher_weights: words.TeacherWeights = None,
+    student_weights: words.StudentWeights = None, teacher_option: words.ModelOptions = None,
+    student_option: words.ModelOptions = None, data_option: words.DataOptions = None,
+    batch_size: words.BatchSize = None, modules: words.Imports = None, seed: words.Seed = None,
 ) -> None:  # fmt: skip
     """Say how one network would be distilled into another, with a reason for every choice. Nothing is trained.
 
     Example: limbeck plan --teacher timm:resnet50 --student timm:vit_tiny_patch16_224 --data my_data.py:loader
     """
     from limbeck.cli.job import Job, parse_options
-    from limbeck.planning import Pair
-    from limbeck.planning.fitting import keys_for
-    from limbeck.randomness import seed_all
 
     if out is not None and out.exists() and not overwrite:
         raise RunError(f"'{out}' is there already, perhaps edited. Give --overwrite, or another name to --out.")
     flags = {
-        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "teacher_weights": teacher_weights,
-        "student_weights": student_weights, "teacher_options": parse_options(teacher_option),
-        "student_options": parse_options(student_option), "data_options": parse_options(data_option),
+        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "start": start,
+        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
+        "data_options": parse_options(data_option),
         "batch_size": batch_size, "import": modules or None, "seed": seed,
     }  # fmt: skip
     job = Job.read(file, flags)
-    loaded = job.load_data()
-    models = job.load_models(loaded)
+    with loading():
+        from limbeck.planning import Pair
+        from limbeck.planning.fitting import keys_for
+        from limbeck.planning.starting import started
+        from limbeck.randomness import seed_all
+
+        loaded = job.load_data()
+        models = job.load_models(loaded)
     seed_all(job.seed or 0)
     planned, number = job.planned_recipe, job.seed or 0
     keys = keys_for(term.loss for term in planned.features)
-    pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
-    made = pair.plan(planned, names=(job.student, job.teacher))
+    with started(models[1], models[0], planned.start) as said:
+        pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
+        made = pair.plan(planned, names=(job.student, job.teacher)).with_choices(*said)
     Console(width=None if Console().is_terminal else 160).print(made)
     if out is not None:
         made.save(out)

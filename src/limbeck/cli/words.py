@@ -39,6 +39,14 @@ RecipeOption = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="How to distil: 'limbeck recipes' lists the shipped ones. Default: auto."),
 ]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        metavar="LAYERS",
+        help="Layers of the teacher that the student starts with: spread, first or last; as-given for its own weights.",
+    ),
+]
 Imports = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="MODULE", help="Import this first, for a recipe that names its classes."),

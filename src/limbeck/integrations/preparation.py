@@ -14,6 +14,7 @@ from limbeck.batch import Adapt, ReadOutput, move
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning import Pair, Plan, build, check_plan, fit_targets
 from limbeck.planning.require_models import require_models
+from limbeck.planning.starting import start_student
 from limbeck.planning.stated import Layouts, Sites, refuse_both
 from limbeck.randomness import seed_all
 from limbeck.recipe.recipe import Recipe
@@ -52,7 +53,10 @@ class Preparation:
         sites: Sites | None = None,
         seed: int = 0,
     ) -> Preparation:
-        """Look at both models and the data, and plan, or check a plan; both models are left as they were.
+        """Look at both models and the data, and plan, or check a plan.
+
+        Both models are left as they were, but for the layers of the teacher that a recipe or plan starts the student
+        with.
 
         Args:
             student: will be trained.
@@ -76,11 +80,14 @@ class Preparation:
         stated: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites, "seed": seed}
         with undisturbed(teacher, student):
             seed_all(seed)
+            recipe = wanted or Recipe.load("auto")
+            said = start_student(student, teacher, (recipe if known is None else known).start)
             pair = Pair.look(teacher, student, data, hold=False, show=False, **stated)
             if known is None:
-                return cls(pair, pair.plan(wanted or Recipe.load("auto"), show=False), seed)
+                return cls(pair, pair.plan(recipe, show=False).with_choices(*said), seed)
             reading: dict[str, Any] = {"layouts": layouts, "read_output": pair.read_output}
-            return cls(pair, check_plan(known, student, teacher, pair.batches[0], **reading), seed)
+            checked = check_plan(known, student, teacher, pair.batches[0], **reading)
+            return cls(pair, checked.with_choices(*said), seed)
 
     def begin(self, total_steps: int) -> tuple[Distiller, Teacher]:
         """The distiller with its targets fitted, and its teacher on the student's device; both are to be closed.

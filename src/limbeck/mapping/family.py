@@ -17,10 +17,12 @@ class Mapper(ABC):
     Attributes:
         order_preserving: whether a later student site never learns from an earlier teacher site.
         needs_scores: whether it reads a matrix of similarities.
+        by_depth: whether relative depth decides which of several teacher sites it takes.
     """
 
     order_preserving: ClassVar[bool] = True
     needs_scores: ClassVar[bool] = False
+    by_depth: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from limbeck.links import FeatureSpec, LayerMap, Link, Scores
 from limbeck.mapping.family import Mapper
@@ -37,6 +38,7 @@ class SameDepth(Mapper):
     """
 
     links: int = 4
+    by_depth: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         refuse_unless_positive("SameDepth", "links", self.links)

@@ -22,6 +22,7 @@ from limbeck.links import FeatureSpec, Link
 from limbeck.outputs.family import OutputLoss
 from limbeck.planning import fitting
 from limbeck.planning.plan import Plan
+from limbeck.planning.ridge_start import start_projectors
 from limbeck.planning.term_plan import TermPlan
 from limbeck.progress import ProgressBar
 from limbeck.teachers.feature_source import FeatureSource
@@ -49,9 +50,14 @@ def build(
         heads: the last linear layers of both models, for losses that read features through them.
 
     Raises:
-        PlanMismatch: if a term cannot be built.
+        PlanMismatch: if a term cannot be built, or there is nothing to learn from.
         RecipeError: if a component or an option is not known.
     """
+    if not plan.terms and not plan.outputs:
+        raise PlanMismatch(
+            "A plan must have something to learn from. Found neither terms (features) nor outputs. Add a term or an "
+            "output loss, such as outputs: [{loss: {kind: CrossEntropy}}]."
+        )
     terms = build_terms(plan, heads)
     outputs = [_output(term.loss.kind, task_loss) or term.loss.build(limbeck.outputs) for term in plan.outputs]
     groups = (FEATURE,) * len(terms) + (OUTPUT,) * len(outputs)
@@ -116,10 +122,11 @@ def link_of(plan: Plan, term: TermPlan) -> Link:
 def fit_targets(
     distiller: Distiller, source: FeatureSource | None, batches: Sequence[Batch], *, show: bool = False
 ) -> None:
-    """Let every target take its statistics from the teacher's features on a few batches.
+    """Let every target take its statistics from the teacher's features on a few batches, and projectors start there.
 
     The teacher runs once on each batch for all terms together, and once more where a target builds on the statistics of
-    one before it. No more than one batch of features is held.
+    one before it; both models once more where a projector starts at a ridge regression. No more than one batch of
+    features is held.
 
     Args:
         distiller: whose targets to fit.
@@ -130,9 +137,16 @@ def fit_targets(
     Raises:
         DataError: if a feature is not finite.
     """
+    if source is None:
+        return
+    _take_statistics(distiller, source, batches, show)
+    start_projectors(distiller, source, batches, show=show)
+
+
+def _take_statistics(distiller: Distiller, source: FeatureSource, batches: Sequence[Batch], show: bool) -> None:
     chains = [[(term, *each) for each in term.fitted_targets] for term in distiller.every_term]
     passes = max((len(chain) for chain in chains), default=0)
-    if source is None or not passes:
+    if not passes:
         return
     with ProgressBar("Reading the teacher", passes * len(batches), show=show) as bar:
         for number in range(passes):

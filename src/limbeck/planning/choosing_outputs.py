@@ -112,10 +112,10 @@ def _refuse_unknown(facts: Facts) -> None:
     if facts.task.kind is not Kind.UNKNOWN or facts.own_loss or facts.student_shape is None:
         return
     raise DataError(
-        f"Labels must be of a form that is known, so that a loss can be chosen for them. Found {facts.task.reason}. Give "
-        "class numbers (long, one for each answer), or numbers in the shape of the logits, by adapt=lambda raw: "
-        "limbeck.Batch(inputs, targets); or your own task_loss=; or leave the labels out; or learn from features alone "
-        "(recipe='features')."
+        "Labels must be of a form that is known, so that a loss can be chosen for them. Found "
+        f"{facts.task.reason}. Give class numbers (whole numbers, one for each answer), or numbers in the shape of the "
+        "logits, by adapt=lambda raw: limbeck.Batch(inputs, targets); or your own task_loss=; or leave the labels out; "
+        "or learn from features alone (recipe='features')."
     )
 
 

@@ -44,7 +44,10 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         # Second, as what is done for the first time must not make distilling look cheaper than it is.
         start = _now(batch)
         output = call(copied.student, batch.inputs)
-        sum(each.float().square().mean() for each in tensors(output) if each.requires_grad).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        answered = tensors(output) or tensors(copied.read_output(output))
+        losses = [each.float().square().mean() for each in answered if each.requires_grad]
+        if losses:
+            torch.stack(losses).sum().backward()
         alone.append(_now(batch) - start)
         copied.zero_grad(set_to_none=True)
         raw = [] if captured is None else list(captured.raw.values())

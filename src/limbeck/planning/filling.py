@@ -14,6 +14,7 @@ from limbeck.cache.keyed import Keyed
 from limbeck.cache.keying import KeyedLoaders
 from limbeck.progress import ProgressBar
 from limbeck.training.loaders import like
+from limbeck.training.reading import read
 
 
 def fill(
@@ -47,7 +48,7 @@ def _views(loader: DataLoader[Any]) -> range:
 def _shown(loader: DataLoader[Any], view: int) -> Iterator[Any]:
     if isinstance(loader.dataset, Keyed):
         loader.dataset.set_epoch(view)
-    yield from _in_order(loader)
+    yield from read(_in_order(loader), "cached")
 
 
 def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:

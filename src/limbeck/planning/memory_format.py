@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from typing import Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from limbeck.batch import Batch, call, move, tensors
 from limbeck.choice import Choice
+from limbeck.recipe.settings import MemoryFormat
 
-MemoryFormat = Literal["auto", "as given", "channels last"]
 # Our choice: a gain smaller than this is within the noise of a clock, which should not decide how a run is rounded.
 _LEAST_GAIN = 0.1
 _ROUNDS = 3
@@ -24,19 +24,19 @@ _NAME = "memory format"
 
 @contextmanager
 def memory_format(
-    asked: MemoryFormat, student: nn.Module, teacher: nn.Module, batch: Batch, *, processes: int = 1
+    asked: MemoryFormat, student: nn.Module, teacher: nn.Module, batch: Batch
 ) -> Iterator[tuple[Choice, ...]]:
     """While entered, both networks keep their weights in the format asked for; afterwards each as it was.
 
     Only networks of 2-D convolutions have a choice. With ``auto`` a forward of the teacher and a forward and backward
     of the student are timed in both formats, on copies, and channels last is taken if it saves a tenth of the time.
+    Several processes measure nothing, as they must agree.
 
     Args:
         asked: what the settings say.
         student: is trained.
         teacher: runs.
         batch: to measure on.
-        processes: with several of them nothing is measured, as they must agree.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3))
@@ -46,7 +46,7 @@ def memory_format(
         >>> net[0].weight.is_contiguous()
         True
     """
-    choice = _chosen(asked, student, teacher, batch, processes)
+    choice = _chosen(asked, student, teacher, batch)
     if choice is None or choice.value != "channels last":
         yield () if choice is None else (choice,)
         return
@@ -60,9 +60,7 @@ def memory_format(
             _put(model, formats)
 
 
-def _chosen(
-    asked: MemoryFormat, student: nn.Module, teacher: nn.Module, batch: Batch, processes: int
-) -> Choice | None:
+def _chosen(asked: MemoryFormat, student: nn.Module, teacher: nn.Module, batch: Batch) -> Choice | None:
     if asked == "as given":
         return None
     convolutional = any(isinstance(each, nn.Conv2d) for model in (student, teacher) for each in model.modules())
@@ -70,14 +68,14 @@ def _chosen(
         return Choice(_NAME, "as given", "there is no 2-D convolution of images")
     if asked == "channels last":
         return Choice(_NAME, asked, "given")
-    if processes > 1:
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         return Choice(_NAME, "as given", "several processes measure different times and must agree")
     given, last = _measured(student, teacher, batch)
     seconds = {"as given": round(given, 5), "channels last": round(last, 5)}
     gain = 1 - last / given
-    said = f"channels last saves {100 * gain:.0f} % of the seconds of a step" if gain > 0 else "channels last saves nothing"
+    saved = f"{100 * gain:.0f} % of the seconds of a step" if gain > 0 else "nothing"
     value = "channels last" if gain >= _LEAST_GAIN else "as given"
-    return Choice(_NAME, value, f"{said}, and is taken from {100 * _LEAST_GAIN:.0f} % on", seconds)
+    return Choice(_NAME, value, f"channels last saves {saved}, and is taken from {100 * _LEAST_GAIN:.0f} % on", seconds)
 
 
 def _measured(student: nn.Module, teacher: nn.Module, batch: Batch) -> tuple[float, float]:

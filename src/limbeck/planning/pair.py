@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import limbeck.similarity
-from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, unwrap
+from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, tensors, unwrap
 from limbeck.cache.keyed import AdaptKeyed
 from limbeck.cache.keying import KeyedLoaders, Keys, key_loaders
 from limbeck.capture import Anatomy, probe
@@ -39,6 +39,7 @@ from limbeck.training.holding_out import hold_out, why_not_held_out
 from limbeck.training.loaders import first_batches, sample_count
 
 BATCHES = 8
+_FEWEST = 2
 # Only what is looked at before training; the rest is read while it validates.
 HELD_BATCHES = 2
 # A plan is tried on as many samples as its costs are measured on; how well the statistics of targets are known does not
@@ -128,6 +129,11 @@ class Pair:
             keyed = key_loaders(train, validation, views=keys.views)
             train, validation, adapt = keyed.train, keyed.validation, AdaptKeyed(adapt)
         batches = tuple(move(each, device) for each in first_batches(train, adapt, BATCHES))
+        if sum(each.size for each in batches) < _FEWEST:
+            raise DataError(
+                f"The training data must have at least {_FEWEST} samples, so that it can be seen what varies. Found "
+                f"{sum(each.size for each in batches)}. Give more samples."
+            )
         held: tuple[Batch, ...] = ()
         if validation is not None:
             held = tuple(
@@ -218,8 +224,9 @@ class Pair:
         return usable
 
     def _try(self, distiller: Distiller, source: FeatureSource, batch: Batch, name: str) -> None:
+        trains = name == "training"
         try:
-            with torch.no_grad(), evaluating(distiller):
+            with torch.set_grad_enabled(trains), evaluating(distiller):
                 out = distiller(batch, source(batch) if distiller.needs_teacher else None)
         except LimbeckError:
             raise
@@ -229,11 +236,21 @@ class Pair:
                 f"labels are what the student answers ({self.facts.task.kind.value}: {self.facts.task.reason}), that "
                 "all batches have one form, and that adapt and output read batch and answer rightly."
             ) from error
+        if trains:
+            self._check_gradient(out.student)
         bad = [each for each, value in zip(distiller.names, out.terms.tolist(), strict=True) if value != value]
         if bad:
             raise ModelError(
                 f"Every loss must be a number on the first batch. Found NaN in {bad} on the {name} data. Check the "
                 "models' weights."
+            )
+
+    def _check_gradient(self, output: Any) -> None:
+        answered = tensors((output, self.read_output(output)))
+        if answered and not any(each.requires_grad for each in answered):
+            raise ModelError(
+                "The student's answers must depend on its weights, so that it can be trained. Found answers without a "
+                "gradient. Take torch.no_grad, inference_mode and detach out of its forward."
             )
 
     def _scores(self, recipe: Recipe) -> Any:

@@ -17,7 +17,7 @@ from limbeck.errors import RecipeError
 from limbeck.links import FeatureSpec
 from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.part import Part
-from limbeck.recipe.recipe import OutputTerm, Recipe, explain, read_yaml
+from limbeck.recipe.recipe import OutputTerm, Recipe, Start, explain, read_yaml
 from limbeck.recipe.settings import Settings
 from limbeck.whole_file import write_text
 
@@ -61,6 +61,7 @@ class Plan(BaseModel):
         recipe: what it was made from; re-planning starts there.
         teacher: name of the teacher.
         student: name of the student.
+        start: with which layers of the teacher the student starts.
         teacher_sites: what is known of the sites used.
         student_sites: likewise.
         terms: feature terms.
@@ -88,6 +89,7 @@ class Plan(BaseModel):
     balancer: Part
     schedule: Part
     training: Settings
+    start: Start = "as-given"
     teacher_sites: tuple[FeatureSpec, ...]
     student_sites: tuple[FeatureSpec, ...]
     costs: Costs | None = None

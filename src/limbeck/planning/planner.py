@@ -15,6 +15,7 @@ from limbeck.planning import fitting
 from limbeck.planning.choosing_outputs import choose_outputs
 from limbeck.planning.facts import Facts
 from limbeck.planning.plan import Plan
+from limbeck.planning.rivals import rivals
 from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
@@ -49,7 +50,7 @@ def make_plan(
     links: LayerMap = ()
     if recipe.features:
         links = mapper_of(recipe)(student.specs, teacher.specs, scores)
-        choices.append(_mapping_choice(recipe, links, student, teacher))
+        choices.append(_mapping_choice(recipe, links, student, teacher, scores))
     terms = tuple(
         planned_term(recipe, link, index, len(links), facts.numbered)
         for link in links
@@ -59,8 +60,8 @@ def make_plan(
     choices += [*_memory_choices(recipe, facts.numbered), output_choice, *_recipe_choices(recipe, bool(links))]
     if not terms and not outputs and not facts.own_loss:
         raise PlanMismatch(
-            f"Recipe '{recipe.name}' leaves nothing to learn from: no link and no output loss. Use recipe='auto', or "
-            "recipe='features' for data without labels."
+            f"A plan needs something to learn from. Recipe '{recipe.name}' leaves no link and no output loss "
+            f"({output_choice.reason}). Use recipe='auto', or recipe='features' for data without labels."
         )
     return Plan(
         recipe=recipe,
@@ -73,6 +74,7 @@ def make_plan(
         balancer=recipe.balancer,
         schedule=recipe.schedule,
         training=recipe.training,
+        start=recipe.start,
         teacher_sites=tuple({link.teacher.site: link.teacher for link in links}.values()),
         student_sites=tuple({link.student.site: link.student for link in links}.values()),
         choices=tuple(choices),
@@ -118,11 +120,13 @@ def _sites_choice(side: str, anatomy: Anatomy) -> Choice:
     return Choice(f"{side} sites", len(anatomy.specs), reason, {"stages": stages, "head": head})
 
 
-def _mapping_choice(recipe: Recipe, links: LayerMap, student: Anatomy, teacher: Anatomy) -> Choice:
+def _mapping_choice(recipe: Recipe, links: LayerMap, student: Anatomy, teacher: Anatomy, scores: Any) -> Choice:
     shown = [f"{link.student.site} <- {link.teacher.site}" for link in links]
     mapper = mapper_of(recipe)
     among = f"{mapper} among {len(student.specs)} student and {len(teacher.specs)} teacher sites"
-    return Choice("mapping", shown, f"{among}: {recipe.reason('mapping')}")
+    found, what = rivals(mapper, links, student.specs, teacher.specs, scores)
+    numbers = f"; the numbers are the {what}" if what else ""
+    return Choice("mapping", shown, f"{among}: {recipe.reason('mapping')}{numbers}", dict(found))
 
 
 def _memory_choices(recipe: Recipe, numbered: int | None) -> list[Choice]:

@@ -100,7 +100,7 @@ class Task:
         if first is None:
             return cls(Kind.UNLABELLED, "the batches have no labels", classes)
         if not isinstance(first, Tensor):
-            return cls(Kind.UNKNOWN, f"labels of type {type(first).__name__}", classes)
+            return cls(Kind.UNKNOWN, f"labels of type {_type(first)}", classes)
         seen = f"{str(first.dtype).removeprefix('torch.')} labels {_each(tuple(first.shape))}"
         if answer is None:
             return cls(Kind.UNKNOWN, f"{seen}, but the student has no logits", 0)
@@ -111,7 +111,7 @@ class Task:
     @property
     def choice(self) -> Choice:
         """The decision, for the plan."""
-        return Choice("task", self.kind.value, self.reason)
+        return Choice("task", self.kind.value, self.reason, _rules(self.kind, self.classes))
 
     @property
     def labelled(self) -> bool:
@@ -181,6 +181,17 @@ class Task:
         )
 
 
+def _rules(kind: Kind, classes: int) -> dict[str, str]:
+    """By what a kind was told from those that labels of the same form could be of; nothing where the form decides."""
+    numbers = {Kind.BINARY: "0 and 1 only", Kind.REGRESSION: "other numbers"}
+    if classes > 1:
+        numbers = {Kind.SOFT: "none below 0, in sum 1", Kind.LABELS: "0 and 1 only", Kind.REGRESSION: "other numbers"}
+    for rules in (numbers, {Kind.OWN: "the student's forward takes labels", Kind.DENSE: "it does not"}):
+        if kind in rules:
+            return {each.value: rule for each, rule in rules.items()}
+    return {}
+
+
 def _classes(answer: Shape) -> int:
     if len(answer) < 2:
         return 1
@@ -214,6 +225,11 @@ def _shares(labels: Tensor) -> bool:
     """Whether the labels are shares of the classes: none below zero, one in sum."""
     rows = answer_rows(labels.double() if labels.device.type != "mps" else labels.float())
     return bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-2).all())
+
+
+def _type(labels: Any) -> str:
+    several = isinstance(labels, list | tuple) and len(labels) > 0
+    return type(labels).__name__ + (f" of {type(labels[0]).__name__}" if several else "")
 
 
 def _squeezed(shape: Any) -> Shape:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from limbeck.batch import move
+from limbeck.batch import Batch, move
 from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
@@ -34,7 +34,7 @@ def teacher_source(
         CacheError: if the cache was computed from something else.
     """
     with Teacher(pair.teacher, distiller.teacher_sites, answers=distiller.needs_answers) as live:
-        notes = _stop_note(live, distiller)
+        notes = _stop_note(live, distiller, pair.batches[0])
         if cache is None or pair.keyed is None or not distiller.needs_teacher:
             yield live, notes
             return
@@ -55,10 +55,12 @@ def answering(source: FeatureSource, teacher: nn.Module, device: torch.device) -
     return lambda batch: source(move(batch, device))
 
 
-def _stop_note(live: Teacher, distiller: Distiller) -> tuple[Choice, ...]:
+def _stop_note(live: Teacher, distiller: Distiller, batch: Batch) -> tuple[Choice, ...]:
     if distiller.needs_answers or not distiller.needs_teacher:
         return ()
-    why = live.why_not_stopped(live.model)
+    for _ in range(2):
+        live(batch)  # the first one finds where the rest begins, the second one stops there
+    why = live.why_not_stopped
     if why is not None:
         return (Choice("teacher early stop", "off", why),)
     return (Choice("teacher early stop", "on", "its answers are not needed: it runs to its deepest linked site only"),)

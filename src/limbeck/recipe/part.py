@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 from types import ModuleType
@@ -12,6 +13,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from limbeck.errors import RecipeError, nearest
 
 _GIVEN_BY_THE_PLAN = {"link", "groups", "shares"}
+_FAMILIES = {
+    "losses": "a loss of features, which stands under 'features' in a recipe and under 'terms' in a plan",
+    "outputs": "an output loss, which stands under 'outputs'",
+    "projectors": "a projector, which stands under 'projector'",
+    "targets": "a target, which stands under 'targets'",
+    "associations": "an association, which stands under 'association'",
+    "balancers": "a balancer, which stands under 'balancer'",
+    "schedules": "a schedule, which stands under 'schedule'",
+    "mapping": "a mapping, which stands under 'mapping'",
+    "similarity": "a similarity, which stands under 'similarity'",
+}
 
 
 class Part(BaseModel):
@@ -61,12 +73,8 @@ class Part(BaseModel):
         """
         if ":" in self.kind:
             return _own_class(self.kind, family)
-        if self.kind not in family.__all__:
-            name = family.__name__.rpartition(".")[2]
-            raise RecipeError(
-                f"'{self.kind}' is not in limbeck.{name}. {nearest(self.kind, family.__all__)} "
-                "A class of your own is named 'package.module:Class'."
-            )
+        if self.kind not in family.__all__ or inspect.isabstract(getattr(family, self.kind)):
+            raise RecipeError(_not_in(self.kind, family))
         return getattr(family, self.kind)
 
     def build(self, family: ModuleType, *arguments: Any, method: str = "__init__", **more: Any) -> Any:
@@ -123,6 +131,19 @@ def _inner(option: str, value: Part | dict[str, Any] | str) -> Part:
 
 def _plain(value: Any) -> Any:
     return tuple(_plain(each) for each in value) if isinstance(value, list) else value
+
+
+def _not_in(kind: str, family: ModuleType) -> str:
+    """What to say of a kind that is in another family, or in none."""
+    name = family.__name__.rpartition(".")[2]
+    for other, what in _FAMILIES.items():
+        if other != name and kind in importlib.import_module(f"limbeck.{other}").__all__:
+            return f"'{kind}' is {what}. Found it in the place of {_FAMILIES.get(name, 'another part')}."
+    known = [each for each in family.__all__ if not inspect.isabstract(getattr(family, each))]
+    return (
+        f"'{kind}' is not in limbeck.{name}. {nearest(kind, known)} 'limbeck methods' lists all; a class of your own is "
+        "named 'package.module:Class'."
+    )
 
 
 def _own_class(name: str, family: ModuleType) -> type:

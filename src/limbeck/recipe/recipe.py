@@ -14,6 +14,7 @@ from limbeck.recipe.part import Part
 from limbeck.recipe.settings import Settings
 
 Auto = Literal["auto"]
+Start = Literal["as-given", "spread", "first", "last"]
 # Kinds of output losses that a plan fills in with those of the task: of its labels, of the teacher's answers.
 LABELS, TEACHER = "labels", "teacher"
 
@@ -64,6 +65,8 @@ class Recipe(BaseModel):
         version: of this format.
         name: how reports call it.
         summary: one sentence for ``limbeck recipes``.
+        start: with which layers of the teacher the student starts, of more than it has those ``spread`` over the depth,
+            the ``first`` or the ``last``; see :func:`limbeck.copy_layers`. With its own weights if not given.
         mapping: chooses the links.
         similarity: what a mapper that needs scores measures.
         features: losses on every link; empty for none.
@@ -85,6 +88,7 @@ class Recipe(BaseModel):
     version: Literal[1] = 1
     name: str = "my recipe"
     summary: str = ""
+    start: Start = "as-given"
     mapping: Part = Part(kind="SameDepth")
     similarity: Part = Part(kind="MinibatchCKA")
     features: tuple[FeatureTerm, ...] = (FeatureTerm(),)
@@ -142,6 +146,18 @@ def shipped_recipes() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
+def known_start(start: str) -> Start:
+    """The start of a student that is so called.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    known = {each: each for each in get_args(Start)}
+    if start not in known:
+        raise RecipeError(f"A student starts in one of these ways: {', '.join(known)}. Found start={start!r}.")
+    return known[start]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The content of a YAML file, read without running anything in it.
 
@@ -163,13 +179,30 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """One sentence for the first thing that is wrong, with the nearest known keys where a key is unknown."""
     # An unknown key first: where one is misspelt, the right one is missing too.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    place = ".".join(str(each) for each in first["loc"])
+    place = _place(first["loc"])
     if first["type"] == "extra_forbidden":
-        return (
-            f"{where}: '{place}' is not a known key. {nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
-        )
+        *path, key = first["loc"]
+        place = f"{_place(tuple(path))}.{key}".removeprefix(".")
+        return f"{where}: '{place}' is not a known key. {nearest(str(key), _keys(model, tuple(path)))}"
     found = reprlib.repr(first.get("input"))
-    return f"{where}: '{place}' {first['msg'][0].lower()}{first['msg'][1:]}. Found {found}."
+    # Of what may be one thing or another, each says why it is not that.
+    said = dict.fromkeys(_said(each["msg"]) for each in error.errors() if _place(each["loc"]) == place)
+    return f"{where}: '{place}' {', or '.join(said)}. Found {found}."
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    """Where something is, without the names by which pydantic tells types apart, as ``constrained-float``."""
+    types = {"float", "int", "str", "bool"}
+    keys = [each for each in path if isinstance(each, int) or (each.isidentifier() and each.islower())]
+    return ".".join(str(each) for each in keys if each not in types)
+
+
+def _said(message: str) -> str:
+    return (
+        (message[0].lower() + message[1:])
+        .replace("valid tuple", "list")
+        .replace("valid dictionary or instance of Part", "kind with its options")
+    )
 
 
 def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

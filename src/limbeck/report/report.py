@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.planning.plan import Plan
+from limbeck.planning.task import Kind
 from limbeck.training.evaluation import Evaluation
 from limbeck.training.history import History
 
@@ -28,6 +29,8 @@ class Report:
         after: the same after it.
         seconds: of the whole run, planning and search included.
         run_dir: the folder that was written, or ``None``.
+        metric: name of what validation measured.
+        comparisons: recipes without features that could be used on the same task.
     """
 
     student: nn.Module
@@ -40,6 +43,7 @@ class Report:
     seconds: float = 0.0
     run_dir: str | None = None
     metric: str = "metric"
+    comparisons: Sequence[str] = ()
 
     @property
     def verdict(self) -> str:
@@ -52,12 +56,17 @@ class Report:
         else:
             said.append("no validation data: the student has the weights of the last step")
         said += self._links()
-        if self.plan.terms:
-            said.append(
-                "to see whether the features helped, train the same student with recipe='soft-labels' and with "
-                "recipe='labels'"
-            )
+        said += self._unread_labels()
+        if self.plan.terms and self.comparisons:
+            recipes = " and with ".join(f"recipe='{name}'" for name in self.comparisons)
+            said.append(f"to see whether the features helped, train the same student with {recipes}")
         return ". ".join(each[0].upper() + each[1:] for each in said) + "."
+
+    def _unread_labels(self) -> list[str]:
+        task = next((each for each in self.plan.choices if each.name == "task"), None)
+        if task is None or task.value != Kind.UNKNOWN.value or self.plan.outputs:
+            return []
+        return [f"the labels were not learnt ({task.reason})"]
 
     def _links(self) -> list[str]:
         if not len(self.history) or not self.plan.terms:

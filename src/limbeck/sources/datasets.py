@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from limbeck.errors import DataError, nearest
 from limbeck.sources.data import Data
@@ -35,7 +37,8 @@ def load_data(
             of ``mnist1d``, ``size``, ``mean``, ``std`` and ``workers`` of ``imagefolder``, or the factory's own.
 
     Raises:
-        DataError: if the name or an option is not known (the nearest three are named), or the data cannot be read.
+        DataError: if the name or an option is not known (the nearest three are named), an option has a value of another
+            type, or the data cannot be read.
         LimbeckError: if a package is not installed; names the extra that installs it.
 
     Example:
@@ -47,7 +50,7 @@ def load_data(
     kind, _, rest = name.partition(":")
     if name in _BUILT_IN or kind == "imagefolder":
         function = _BUILT_IN.get(name, image_folder)
-        _check_options(name, function, given)
+        given = _checked_options(name, function, given)
         if batch_size is not None:
             given["batch_size"] = batch_size
         return function(seed=seed, **given) if name in _BUILT_IN else image_folder(rest, seed=seed, **given)
@@ -59,9 +62,22 @@ def load_data(
     return factory_data(name, batch_size=batch_size, seed=seed, options=given)
 
 
-def _check_options(name: str, function: Callable[..., Data], options: Mapping[str, Any]) -> None:
+def _checked_options(name: str, function: Callable[..., Data], options: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.values()
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "seed"]
     unknown = [option for option in options if option not in known]
     if unknown:
         raise DataError(f"{name} has no option '{unknown[0]}'. {nearest(unknown[0], known)}")
+    types = get_type_hints(function)
+    return {option: _of_type(name, option, value, types[option]) for option, value in options.items()}
+
+
+def _of_type(name: str, option: str, value: Any, wanted: Any) -> Any:
+    try:
+        return TypeAdapter(wanted).validate_python(value)
+    except ValidationError as error:
+        said = getattr(wanted, "__name__", str(wanted)) if isinstance(wanted, type) else str(wanted)
+        raise DataError(
+            f"{name} needs an option '{option}' of type {said.replace('collections.abc.', '')}. Found {value!r}. Write "
+            f"another value (--data-option {option}=...)."
+        ) from error

@@ -21,8 +21,8 @@ class Teacher:
     Args:
         model: the teacher.
         sites: what to read; see :class:`~limbeck.capture.Capture`.
-        answers: whether its output is needed. If not, a forward ends behind the deepest site and the output is
-            ``None``; :meth:`why_not_stopped` names the models that run to their end all the same.
+        answers: whether its output is needed. If not, most forwards end where the last site is read, and their output
+            is ``None``; :attr:`why_not_stopped` says of a model that always runs to its end why it does.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -34,9 +34,9 @@ class Teacher:
 
     def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec] = (), *, answers: bool = True) -> None:
         self.model = model
-        self.stops = not answers and bool(sites) and self.why_not_stopped(model) is None
+        self._unstoppable = "its answers are needed" if answers else _unstoppable(model)
         self._modes = {module: module.training for module in model.modules()}
-        self._capture = Capture(model, sites, stop=self.stops)
+        self._capture = Capture(model, sites, stop=self._unstoppable is None)
 
     def __call__(self, batch: Batch) -> Captured:
         """Run the teacher on a batch."""
@@ -46,16 +46,10 @@ class Teacher:
         with torch.no_grad():
             return self._capture(batch.inputs, batch.mask)
 
-    @staticmethod
-    def why_not_stopped(model: nn.Module) -> str | None:
-        """Why a forward of the model cannot be stopped early; ``None`` if it can."""
-        names = {each.__name__ for module in model.modules() for each in type(module).__mro__}
-        # nn.Module.compile compiles a module in place, without another class around it.
-        if "OptimizedModule" in names or any(each._compiled_call_impl is not None for each in model.modules()):
-            return "it is compiled: one graph runs as a whole"
-        if names & {"FSDPModule", "FullyShardedDataParallel"}:
-            return "it is sharded: a forward that is left half-way leaves its weights gathered"
-        return None
+    @property
+    def why_not_stopped(self) -> str | None:
+        """Why every forward runs to its end; ``None`` if they are stopped. Known after the first forward."""
+        return self._unstoppable or self._capture.why_not_stopped
 
     def close(self) -> None:
         """Take the hooks off and give every module its mode back."""
@@ -68,3 +62,14 @@ class Teacher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unstoppable(model: nn.Module) -> str | None:
+    """What kind of model cannot be stopped in its forward."""
+    names = {each.__name__ for module in model.modules() for each in type(module).__mro__}
+    # nn.Module.compile compiles a module in place, without another class around it.
+    if "OptimizedModule" in names or any(each._compiled_call_impl is not None for each in model.modules()):
+        return "it is compiled: one graph runs as a whole"
+    if names & {"FSDPModule", "FullyShardedDataParallel"}:
+        return "it is sharded: a forward that is left half-way leaves its weights gathered"
+    return None

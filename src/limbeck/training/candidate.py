@@ -28,6 +28,9 @@ from limbeck.training.state import State
 from limbeck.training.stepping import cheap_to_ask, step_for
 from limbeck.training.surroundings import frozen_statistics
 
+# Writing checkpoints takes at most a twentieth of the time: our choice.
+_TRAINED_TO_SAVED = 20
+
 
 class Candidate:
     """A student that is trained alone (:class:`~limbeck.training.Trainer`) or beside others on the same batches.
@@ -55,7 +58,7 @@ class Candidate:
         optimizer: function from parameter groups to an optimizer, instead of the settings' one.
         accelerator: made from the settings if not given; candidates side by side have one each.
         checkpoint: folder for the state of an unfinished training; ``None`` for none.
-        save_every: least number of seconds between two checkpoints.
+        save_every: least number of seconds between two checkpoints; longer where writing one takes long.
         history: rows are added to it.
         label: what the progress bar is called; ``None`` hides it.
 
@@ -139,7 +142,7 @@ class Candidate:
     @property
     def due(self) -> bool:
         """Whether a checkpoint should be written after this step."""
-        return self.looks and not self.last and time.monotonic() - self._saved >= self._save_every
+        return not self.last and time.monotonic() - self._saved >= self._save_every
 
     @property
     def faulty(self) -> bool:
@@ -214,9 +217,11 @@ class Candidate:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        began = time.monotonic()
         if self._checkpoint is not None:
             self._checkpoint.save(self.state)
         self._saved = time.monotonic()
+        self._save_every = max(self._save_every, _TRAINED_TO_SAVED * (self._saved - began))
 
     @property
     def saved_in(self) -> str:

@@ -16,11 +16,13 @@ from limbeck.capture.capture import Captured
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import DataError
 from limbeck.evaluating import evaluating
+from limbeck.outputs import OwnLoss
 from limbeck.progress import ProgressBar
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.loaders import batch_count
 from limbeck.training.metrics import Metric
 from limbeck.training.private_loader import begin_epoch
+from limbeck.training.reading import read
 from limbeck.training.sharing import asked_once, drawn, own_copy, seed_student
 from limbeck.training.stepping import autocast
 
@@ -32,7 +34,8 @@ class Evaluation(NamedTuple):
     """One look at the validation data.
 
     Attributes:
-        metric: mean of the metric, or minus the loss where there is no metric; larger is better.
+        metric: mean of the metric; where there is none, minus the student's own loss if it learns by it, else minus
+            the loss; larger is better.
         loss: the mean weighed loss, teacher included, by weights that stay the same during a training.
         samples: how many scores the metric is a mean of.
     """
@@ -61,7 +64,8 @@ class Judge:
     Args:
         distiller: holds the student and the losses.
         source: the teacher; ``None`` if no loss needs one.
-        metric: per-sample scores of logits and targets; ``None`` to judge by the loss alone.
+        metric: per-sample scores of logits and targets; ``None`` to judge by the student's own loss of its labels, or
+            by the whole loss where there is none.
         accelerator: knows device, precision and the other processes.
     """
 
@@ -70,6 +74,7 @@ class Judge:
     ) -> None:
         self.distiller, self.source, self.metric, self.accelerator = distiller, source, metric, accelerator
         self._weights, self._fewest = distiller.judging_weights, distiller.minimum_batch
+        self._own = own_losses(distiller) if metric is None else []
         # Sum of the scores and their number, sum of the losses and their number.
         self._total = torch.zeros(4, dtype=torch.float64)
 
@@ -79,12 +84,18 @@ class Judge:
 
     def see(self, batch: Batch, captured: Captured | None) -> None:
         """Measure a batch, for which the source gave ``captured``."""
-        loss, output = self._judged(batch, captured)
+        losses, output = self._judged(batch, captured)
         if self.metric is not None:
             scores = self.metric(self.distiller.read_output(output), self.distiller.labels(batch))
             self._total[:2] += torch.tensor([float(scores.cpu().double().sum()), scores.numel()], dtype=torch.float64)
-        if loss is not None:
-            self._total[2:] += torch.tensor([float(loss) * batch.size, batch.size], dtype=torch.float64)
+        if losses is None:
+            return
+        # As in a balancer: a loss of weight zero may be infinite or NaN by right.
+        loss = torch.where(self._weights > 0, losses * self._weights, 0.0).sum()
+        self._total[2:] += torch.tensor([float(loss) * batch.size, batch.size], dtype=torch.float64)
+        if self._own:
+            own = -float(losses[self._own].sum())
+            self._total[:2] += torch.tensor([own * batch.size, batch.size], dtype=torch.float64)
 
     def found(self) -> Evaluation:
         """The means over what all processes saw.
@@ -100,18 +111,25 @@ class Judge:
             needed = "a labelled answer" if counted else f"a batch of at least {self._fewest} samples"
             raise DataError(f"Validation needs {needed}. Found none. Use larger batches, or check the labels.")
         loss = totals[2] / counted
-        if self.metric is None:
+        if self.metric is None and not self._own:
             return Evaluation(-loss, loss, int(counted))
         return Evaluation(totals[0] / scored, loss, int(scored))
 
     def _judged(self, batch: Batch, captured: Captured | None) -> tuple[Tensor | None, Any]:
-        """The loss of a batch, ``None`` if it is too small, and what the student returned."""
+        """The losses on a batch, ``None`` if it is too small, and what the student returned."""
         with autocast(self.accelerator):
             if batch.size < self._fewest:
                 return None, self.distiller.read_student(batch).output
             out = self.distiller(batch, captured)
-        # As in a balancer: a loss of weight zero may be infinite or NaN by right.
-        return torch.where(self._weights > 0, out.terms * self._weights, 0.0).sum(), out.student
+        return out.terms, out.student
+
+
+def own_losses(distiller: Distiller) -> list[int]:
+    """The places, among the losses of a distiller, of the student's own loss of its labels, where it acts."""
+    first = len(distiller.terms)
+    weighed = distiller.judging_weights > 0
+    places = [first + index for index, each in enumerate(distiller.outputs) if isinstance(each, OwnLoss)]
+    return [place for place in places if weighed[place]]
 
 
 @torch.no_grad()
@@ -134,7 +152,7 @@ def evaluate(judges: Sequence[Judge], loader: Iterable[Any], *, adapt: Adapt, se
     with ExitStack() as modes:
         for judge in judges:
             modes.enter_context(evaluating(judge.distiller))
-        for index, raw in drawn(loader, seed, _LOOK, accelerator.process_index):
+        for index, raw in drawn(loader, seed, _LOOK, accelerator.process_index, name="validation"):
             batch = adapt(move(raw, accelerator.device))
             answered = asked_once([judge.asks(batch) for judge in judges], batch, accelerator)
             for judge in judges:
@@ -196,7 +214,7 @@ def score(
     """
     summed, count = 0.0, 0
     with ProgressBar(label or "", batch_count(loader) or 0, show=label is not None) as bar:
-        for logits, targets in answers(model, map(adapt, loader), read_output, bar=bar):
+        for logits, targets in answers(model, map(adapt, read(loader, "validation")), read_output, bar=bar):
             scores = metric(logits, targets).cpu().double()
             summed, count = summed + float(scores.sum()), count + scores.numel()
     if count == 0:

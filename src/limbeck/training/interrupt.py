@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step."""
+"""Ctrl-C, or the end of a job's time, that waits for the end of a step."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Interrupted(KeyboardInterrupt):
 class PatientInterrupt:
     """While entered, the first Ctrl-C only sets :attr:`asked`; the second one acts at once.
 
+    SIGTERM, by which a cluster announces that a job is about to be stopped, counts as Ctrl-C.
+
     Example:
         >>> with PatientInterrupt() as interrupt:
         ...     interrupt.asked
@@ -23,16 +25,17 @@ class PatientInterrupt:
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> PatientInterrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = {each: signal.signal(each, self._note) for each in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for each, before in self._before.items():
+            # A handler that no Python code set cannot be named again.
+            signal.signal(each, signal.SIG_DFL if before is None else before)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame

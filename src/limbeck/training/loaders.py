@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from limbeck.batch import Adapt, Batch, tensors
 from limbeck.errors import DataError
+from limbeck.training.reading import read
 
 
 def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "training") -> list[Batch]:
@@ -25,11 +26,12 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
         name: of the data, for errors.
 
     Raises:
-        DataError: if it is no loader, is empty, can be gone through only once, or an input is not finite.
+        DataError: if it is no loader, is empty, can be gone through only once, cannot be read, or an input is not
+            finite.
     """
     _check_form(loader, name)
     with generators_kept(loader):
-        batches = [adapt(raw) for raw in itertools.islice(iter(loader), count)]
+        batches = [adapt(raw) for raw in itertools.islice(read(loader, name), count)]
     if not batches:
         raise DataError(f"The {name} data must yield at least one batch. Found none. Check the loader and its path.")
     for batch in batches:
@@ -120,7 +122,9 @@ def batch_count(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def spread(loader: Iterable[Any], adapt: Adapt, samples: int, *, seed: int = 0) -> Iterator[Batch]:
+def spread(
+    loader: Iterable[Any], adapt: Adapt, samples: int, *, seed: int = 0, name: str = "labelled"
+) -> Iterator[Batch]:
     """Batches of about so many samples from all over the data, which may be sorted by class.
 
     Of a map-style data set only these samples are loaded. Of anything else of known length every so-manieth batch is
@@ -134,10 +138,10 @@ def spread(loader: Iterable[Any], adapt: Adapt, samples: int, *, seed: int = 0) 
     """
     batches = batch_count(loader)
     if batches is not None and isinstance(loader, DataLoader) and _fetches_by_place(loader):
-        yield from map(adapt, _sparse(loader, samples, seed))
+        yield from map(adapt, read(_sparse(loader, samples, seed), name))
         return
     seen, step = 0, 1
-    for index, raw in enumerate(loader):
+    for index, raw in enumerate(read(loader, name)):
         if index % step == 0:
             batch = adapt(raw)
             if index == 0 and batches is not None:

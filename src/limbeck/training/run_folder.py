@@ -39,6 +39,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._made = False
 
     @classmethod
     def create(cls, path: Path | str, *, needed_bytes: int, resume: bool = False) -> RunFolder:
@@ -50,6 +51,7 @@ class RunFolder:
         """
         run = cls(path)
         run._check_earlier(resume=resume)
+        run._made = not run.path.exists()
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(run.path).free
@@ -61,6 +63,11 @@ class RunFolder:
                 f"{free / 1e6:.0f} MB free at '{path}'. Free some, or give another run_dir."
             )
         return run
+
+    def leave(self) -> None:
+        """Take the folder away again if it was made here and nothing was written to it."""
+        if self._made and self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     @property
     def exists(self) -> bool:
@@ -89,9 +96,11 @@ class RunFolder:
         other = f"give another run_dir (--run-dir) for a new run, such as '{next_free(path)}'"
         if self.finished:
             nothing = ": there is nothing to resume" if resume else ""
+            source = self.description.get("student_source")
+            named = "module" if source is None else repr(source)
             raise RunError(
-                f"The earlier run in '{path}' is finished{nothing}. Load its student with limbeck.load('{path}'), or "
-                f"{other}."
+                f"The earlier run in '{path}' is finished{nothing}. Load its student with limbeck.load('{path}', "
+                f"student={named}), or {other}."
             )
         if not resume:
             raise RunError(

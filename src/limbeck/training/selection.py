@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
+from limbeck.training.evaluation import own_losses
 from limbeck.training.metrics import Metric
 
 
@@ -14,7 +15,7 @@ class Selection:
     """What a look at the validation data is judged by.
 
     Attributes:
-        metric: of the student's answers; ``None`` to judge by the loss.
+        metric: of the student's answers; ``None`` to judge by a loss.
         name: for people, such as ``accuracy`` or ``minus the feature loss``.
         choice: the decision, for the plan.
     """
@@ -42,7 +43,10 @@ class Selection:
             metric, name = None, "minus the feature loss"
             reason = "no output loss acts, so the student's answers are not trained"
         elif metric is None:
-            reason = "there is nothing to compare the student's answers with"
+            if own_losses(distiller):
+                name, reason = "minus the student's own loss", "the student judges its labels itself"
+            else:
+                reason = "there are no labels to compare the student's answers with"
         else:
             reason = "a function of your own" if own else "the student's answers against the labels"
         if not validated:

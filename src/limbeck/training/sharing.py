@@ -12,13 +12,16 @@ from limbeck.batch import Batch, map_tensors
 from limbeck.capture.capture import Captured
 from limbeck.randomness import seed_all
 from limbeck.teachers.feature_source import FeatureSource
+from limbeck.training.reading import read
 from limbeck.training.stepping import autocast
 
 
-def drawn(loader: Iterable[Any], seed: int, epoch: int, rank: int) -> Iterator[tuple[int, Any]]:
+def drawn(
+    loader: Iterable[Any], seed: int, epoch: int, rank: int, *, name: str = "training"
+) -> Iterator[tuple[int, Any]]:
     """Every batch of a pass with its number, drawn from generators that seed, epoch and number decide."""
     seed_all(seed, epoch, 0, rank)
-    iterator, index = iter(loader), 0
+    iterator, index = read(loader, name), 0
     while True:
         seed_all(seed, epoch, 2 * index + 1, rank)
         try:

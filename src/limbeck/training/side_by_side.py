@@ -130,6 +130,9 @@ class SideBySide:
             bar.done = min(each.state.step for each in self.candidates)
             while any(each.runs for each in self.candidates):
                 self._pass(data, interrupt, bar)
+            # Asked for while the last look at validation was taken.
+            if agreed(self.accelerator, interrupt.asked)[0]:
+                self._stop()
             for each in self.candidates:
                 each.end()
         # It has the loaders too; the other accelerators are the candidates' own and go with them.
@@ -205,11 +208,10 @@ class SideBySide:
         if moved:
             best = [each.state.evaluation.metric for each in self.candidates if each.state.evaluation is not None]
             bar.advance(note=f"best validation {max(best):.4f}" if best else "")
-        if due or asked:
-            self._save()
         if asked:
-            first = next((each for each in self.candidates if each.runs), self.candidates[0])
-            raise Interrupted(f"Stopped at step {first.state.step} of {first.length.steps}.{first.saved_in}")
+            self._stop()
+        if due:
+            self._save()
 
     def _judged(self, looking: list[Candidate], held: Iterable[Any] | None) -> dict[int, Evaluation]:
         """A look at the validation data for all whose turn it is."""
@@ -221,6 +223,11 @@ class SideBySide:
             for each, evaluation in zip(looking, found, strict=True):
                 each.judge(evaluation)
         return {id(each): evaluation for each, evaluation in zip(looking, found, strict=True)}
+
+    def _stop(self) -> None:
+        self._save()
+        first = next((each for each in self.candidates if each.runs), self.candidates[0])
+        raise Interrupted(f"Stopped at step {first.state.step} of {first.length.steps}.{first.saved_in}")
 
     def _save(self) -> None:
         for each in self.candidates:

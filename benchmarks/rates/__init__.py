@@ -1,0 +1,1 @@
+"""Which of several short runs names the best learning rate for the whole training?"""
