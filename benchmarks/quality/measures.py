@@ -106,7 +106,7 @@ def accuracy_at(curve: Curve, compute: float) -> float | None:
         >>> accuracy_at([(1.0, 80.0), (100.0, 90.0)], 10.0)
         85.0
     """
-    points = _rising(curve)
+    points = sorted(curve)
     if not points or not points[0][0] <= compute <= points[-1][0]:
         return None
     logs, values = zip(*((math.log(each), value) for each, value in points), strict=True)
@@ -114,25 +114,25 @@ def accuracy_at(curve: Curve, compute: float) -> float | None:
 
 
 def compute_for(curve: Curve, accuracy: float) -> float:
-    """Least compute with which a curve reaches an accuracy; infinite if it never does.
+    """Least compute from which on a curve stays at an accuracy or above; infinite if it ends below.
+
+    A short run that was lucky on test data does not count: every longer one has to reach the accuracy too.
 
     Example:
         >>> round(compute_for([(1.0, 80.0), (100.0, 90.0)], 85.0), 6)
         10.0
+        >>> compute_for([(1.0, 90.0), (100.0, 80.0)], 85.0)
+        inf
     """
-    points = _rising(curve)
-    for (less, below), (more, above) in zip([points[0], *points], points, strict=False):
-        if above >= accuracy:
-            share = 1.0 if above == below else max(0.0, (accuracy - below) / (above - below))
-            return less * (more / less) ** share
-    return math.inf
-
-
-def _rising(curve: Curve) -> list[tuple[float, float]]:
-    points: list[tuple[float, float]] = []
-    for compute, accuracy in sorted(curve):
-        points.append((compute, max(accuracy, points[-1][1]) if points else accuracy))
-    return points
+    later: tuple[float, float] | None = None
+    for compute, reached in sorted(curve, reverse=True):
+        if reached < accuracy:
+            if later is None:
+                return math.inf
+            more, above = later
+            return compute * (more / compute) ** ((accuracy - reached) / (above - reached))
+        later = compute, reached
+    return math.inf if later is None else later[0]
 
 
 def bootstrapped(values: Sequence[tuple[str, float]], *, draws: int = 10_000, seed: int = 0) -> Interval | None:

@@ -10,15 +10,15 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.quality import measures
-from benchmarks.quality.contenders import contenders
+from benchmarks.quality.contenders import DEFAULT, contenders
 from benchmarks.quality.page import markdown
 from benchmarks.quality.pairs import Pair, pairs
 from benchmarks.quality.results import Row, of, read
-from benchmarks.quality.table import LIMBECK, PLAIN, STRONGEST, compute, curve, reasons, scores, teacher, winner
+from benchmarks.quality.table import PLAIN, STRONGEST, compute, curve, reasons, scores, teacher, winner
 
 from limbeck.whole_file import write_text
 
-_DEFAULT = "limbeck default"
+NOT_BUILT = "the automatic choice is not built yet"
 
 
 def write_summary(folder: Path, file: Path, page: Path | None, *, only_tried: bool) -> dict[str, Any]:

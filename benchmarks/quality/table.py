@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from benchmarks.quality.contenders import Group, contenders
+from benchmarks.quality.contenders import DEFAULTS, Group, contenders
 from benchmarks.quality.results import Row, of
 
 PLAIN = "soft labels"
 STRONGEST = {length: f"strongest plain, {length}x" for length in (1, 3, 10)}
-LIMBECK = "limbeck"
 
 
 def scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
@@ -31,12 +30,13 @@ def winner(rows: Sequence[Row], group: Group) -> str | None:
     """The contender of a group that validates best, among those with final runs."""
     finished = {row["contender"] for row in of(rows, kind="final")}
     names = {each.name for each in contenders() if each.group == group} & finished
-    validated = {
-        name: max(row["validation"] for row in of(rows, kind="trial", contender=name))
-        for name in sorted(names)
-        if of(rows, kind="trial", contender=name)
-    }
-    return max(validated, key=lambda name: validated[name]) if validated else None
+    known = {name: found for name in sorted(names) if (found := validation(rows, name)) is not None}
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def validation(rows: Sequence[Row], contender: str) -> float | None:
+    """Validation accuracy of a contender's best trial."""
+    return max((row["validation"] for row in of(rows, kind="trial", contender=contender)), default=None)
 
 
 def teacher(rows: Sequence[Row]) -> Row | None:
@@ -57,20 +57,39 @@ def compute(rows: Sequence[Row], contender: str, *, samples: int, live: bool, se
     finals, known = of(rows, kind="final", contender=contender), teacher(rows)
     if not finals or known is None:
         return None
-    trials = of(rows, kind="trial", contender=contender) if searches else []
-
-    def one(row: Mapping[str, Any]) -> float:
-        return row.get("seconds", 0.0) + row.get("asked", 0) * known["seconds_a_sample"] * live
-
     # A cached teacher is run once for each sample, whatever the number of runs that read it.
     cached = 0.0 if live or not any(row["asked"] for row in finals) else samples * known["seconds_a_sample"]
-    own = mean(one(row) + (row["search_seconds"] if searches else 0.0) for row in finals)
-    return own + sum(map(one, trials)) + cached
+    own = mean(_run_seconds(row, known, live=live, searches=searches) for row in finals)
+    return own + cached + (search_compute(rows, contender, live=live) if searches else 0.0)
+
+
+def search_compute(rows: Sequence[Row], contender: str, *, live: bool) -> float:
+    """Processor seconds of a contender's trials; of none if it has nothing to search."""
+    trials, known = of(rows, kind="trial", contender=contender), teacher(rows)
+    if known is None:
+        return 0.0
+    return sum(_run_seconds(row, known, live=live, searches=True) for row in trials if row["parameters"])
+
+
+def _run_seconds(row: Mapping[str, Any], known: Row, *, live: bool, searches: bool) -> float:
+    own_search = row.get("search_seconds", 0.0) if searches else 0.0
+    return row.get("seconds", 0.0) + own_search + row.get("asked", 0) * known["seconds_a_sample"] * live
 
 
 def curve(rows: Sequence[Row], *, samples: int, searches: bool) -> list[tuple[float, float]]:
-    """Compute and mean accuracy of limbeck's automatic choice at all its lengths."""
-    found = scores(rows)
-    names = [each.name for each in contenders() if each.own_rate == "search" and each.scale == 1.0]
-    points = ((compute(rows, name, samples=samples, live=False, searches=searches), name) for name in names)
-    return sorted((cost, mean(found[name].values())) for cost, name in points if cost is not None)
+    """Compute and mean test accuracy of limbeck's default with more and more lengths to choose from.
+
+    At every length the run is the one that validates best of those up to it, whatever the test data say of it. With
+    searches, those of all lengths that it was chosen from are paid for.
+    """
+    found, points = scores(rows), list[tuple[float, float]]()
+    searched, chosen, highest = 0.0, "", -1.0
+    for name in DEFAULTS:
+        cost, validated = compute(rows, name, samples=samples, live=False, searches=False), validation(rows, name)
+        if cost is None or validated is None:
+            continue
+        searched += search_compute(rows, name, live=False) if searches else 0.0
+        if validated > highest:
+            chosen, highest = name, validated
+        points.append((cost + searched, mean(found[chosen].values())))
+    return points

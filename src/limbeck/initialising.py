@@ -83,7 +83,8 @@ def copy_layers(student: nn.Module, teacher: nn.Module, which: Which = "spread")
     if not tensors:
         raise ModelError(
             f"Layers are copied where names and shapes agree. Found none in {type(unwrap(student)).__name__} and "
-            f"{type(unwrap(teacher)).__name__}. Use a student of the teacher's family and width, or leave it as it is."
+            f"{type(unwrap(teacher)).__name__}. Use a student of the teacher's family and width, or leave it "
+            "as it is (start: as-given)."
         )
     for name, source in tensors.items():
         mine[name].copy_(theirs[source])

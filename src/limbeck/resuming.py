@@ -14,7 +14,7 @@ from limbeck.recipe.settings import Settings
 from limbeck.training.run_folder import RunFolder
 
 # What a recipe or plan says about itself changes no number.
-_WORDS = {"name", "summary", "reasons"}
+_WORDS = {"name", "summary", "task", "reasons"}
 # What every run finds, fills in or checks anew.
 _FOUND = {"version", "recipe", "teacher", "student", "training", "teacher_sites", "student_sites", "costs", "choices"}
 

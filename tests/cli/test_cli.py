@@ -96,7 +96,10 @@ def test_inspect_shows_stages_sites_and_head(place, capsys):
     for word in ("BCHW", "8x8", "13:input", "head", "multiply-adds"):
         assert word in shown
     assert run("inspect", "timm:resnet18") == 0
-    assert "layer4.1" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "layer4.1" in shown
+    # The numbers of the stages are those of a plan.
+    assert [line.split()[1] for line in shown.splitlines() if " stage " in line][-4:] == ["0", "1", "2", "3"]
 
 
 def test_a_run_of_a_published_architecture_is_loaded_by_name(place, capsys):
@@ -134,7 +137,7 @@ BAD = {
     "weights of another model": (("--teacher-weights", "other.safetensors"), "must hold exactly the weights"),
     "a run that is there": (
         ("--run-dir", "runs/there"),
-        "run in 'runs/there' is finished. Load its student with limbeck.load('runs/there', student='my.py:student'), or",
+        "'runs/there' is finished. Load its student with limbeck.load('runs/there', student='my.py:student'), or",
     ),
     "a plan of other models": (("--plan", "plan.yaml"), "--replan"),
     "options that are no mapping": (("number.yaml",), "'student_options' input should be a valid dictionary. Found 3"),

@@ -76,7 +76,8 @@ def test_the_article_weighs_the_mean_of_the_links_with_four_fifths():
     distiller.close()
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+# Those for a task run in tests/recipe, on a pair of their kind.
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if not Recipe.load(name).task])
 def test_every_shipped_recipe_is_short_and_runs(name):
     teacher, student = pair()
     report = limbeck.distill(
@@ -272,3 +273,10 @@ def test_as_many_positions_in_another_order_are_pooled_instead_of_compared():
     grid = FeatureSpec("layer2", "BCHW", channels=8, positions=16, grid=(4, 4))
     fitted = choose(Link(tokens, grid), Part(kind="MSE"))
     assert [part.kind for part in fitted.targets] == ["PoolVector", "Standardise"]
+
+
+def test_a_plan_without_terms_and_outputs_has_nothing_to_learn_from():
+    made = look()
+    plan = made.plan(Recipe.load("auto")).model_copy(update={"terms": (), "outputs": ()})
+    with pytest.raises(PlanMismatch, match="must have something to learn from. Found neither terms.*nor outputs"):
+        build(plan, made.student, total_steps=1)

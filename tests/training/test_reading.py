@@ -37,10 +37,12 @@ def test_what_a_data_set_raises_names_the_data_and_what_to_do(workers):
 
 
 def test_what_the_reader_of_the_batches_raises_is_its_own():
-    data = read([1, 2])
-    with pytest.raises(KeyError):
-        for _ in data:
+    def use():
+        for _ in read([1, 2]):
             raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        use()
 
 
 OPTIONS = {"steps": 30, "lr": 0.01, "check_teacher": False, "progress": False}

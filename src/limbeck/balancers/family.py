@@ -50,6 +50,7 @@ class Balancer(nn.Module, ABC):
     needs_non_negative: ClassVar[bool] = False
     may_leave_out: ClassVar[bool] = False
     shares: Tensor
+    features: Tensor
 
     def __init__(self, groups: Sequence[str], /, *, shares: Sequence[float] | None = None) -> None:
         """Remember which group each loss belongs to.
@@ -74,6 +75,8 @@ class Balancer(nn.Module, ABC):
                 f"{given}."
             )
         self.register_buffer("shares", torch.tensor(given))
+        # Follows from the groups; a buffer, so that no step copies it to the device.
+        self.register_buffer("features", torch.tensor([each == FEATURE for each in self.groups]), persistent=False)
 
     def forward(self, losses: Float[Tensor, " L"], strength: Float[Tensor, " L"] | None = None, /) -> Balanced:
         """The weighted sum; ``strength`` is what the schedule says of each loss at this moment (1 if not given)."""
@@ -81,7 +84,7 @@ class Balancer(nn.Module, ABC):
         weights = self.weigh(losses.detach(), strength).to(losses) * self.shares.to(losses) * strength
         weights = weights.detach()
         # A loss of weight zero may be infinite or NaN by right: it must not reach the sum.
-        return Balanced(torch.where(weights > 0, losses * weights, torch.zeros_like(losses)).sum(), weights)
+        return Balanced(torch.where(weights > 0, losses * weights, 0.0).sum(), weights)
 
     @abstractmethod
     def weigh(self, losses: Float[Tensor, " L"], strength: Float[Tensor, " L"], /) -> Float[Tensor, " L"]:
@@ -98,7 +101,7 @@ class Balancer(nn.Module, ABC):
 
     def select(self, group: str) -> Float[Tensor, " L"]:
         """1 for each loss of the group, 0 for the others."""
-        return torch.tensor([float(each == group) for each in self.groups], device=self.shares.device)
+        return (self.features if group == FEATURE else ~self.features).to(self.shares)
 
     def extra_repr(self) -> str:
         """Groups and, where they are not all 1, shares."""

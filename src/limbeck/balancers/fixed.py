@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
+from limbeck.balancers.family import Balancer
 from limbeck.errors import RecipeError
 
 
@@ -55,7 +56,7 @@ class Fixed(Balancer):
 
     def weigh(self, _losses: Float[Tensor, " L"], _strength: Float[Tensor, " L"], /) -> Float[Tensor, " L"]:
         """The two numbers, whatever the losses are."""
-        return self.select(FEATURE) * self.feature + self.select(OUTPUT) * self.output
+        return torch.where(self.features, self.feature, self.output)
 
     def extra_repr(self) -> str:
         """Groups, shares and options."""

@@ -118,7 +118,7 @@ class Capture:
         """What the model returns; ``None`` if its forward was stopped."""
         recorder = self._recorder
         recorder.may_end = stopping.may_end(inputs)
-        if stopping.forwards == 1:
+        if not stopping.tail_known:
             return self._run_and_find_tail(inputs, stopping)
         try:
             output = call(self.model, inputs)
@@ -146,12 +146,9 @@ class Capture:
         finally:
             for handle in watched:
                 handle.remove()
-        stopping.ran_whole(recorder.repeated)
-        if recorder.tail is None:
-            stopping.give_up("none of its modules begins behind the last site")
-        else:
+        stopping.tail_was_looked_for(recorder.repeated, found=recorder.tail is not None)
+        if recorder.tail is not None:
             self._handles.append(recorder.tail.register_forward_pre_hook(recorder.end_if_enough))
-        recorder.tail = None
         return output
 
     def __enter__(self) -> Capture:

@@ -29,25 +29,31 @@ class Stopping:
 
     Attributes:
         why_not: why no forward is stopped; ``None`` where they are.
-        forwards: how many have begun.
+        tail_known: whether it was looked for the place where forwards end.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.why_not: str | None = None
-        self.forwards = 0
+        self.tail_known = False
         self._shapes: set[tuple[tuple[int, ...], ...]] = set()
         self._since_whole = 0
 
     def may_end(self, inputs: Any) -> bool:
         """Whether the forward on these inputs, which comes next, may end early."""
-        self.forwards += 1
         if self.why_not is not None:
             return False
         shape = tuple(tuple(each.shape[1:]) for each in tensors(inputs))
         known = shape in self._shapes
         self._shapes.add(shape)
-        return known and self._since_whole < _WHOLE_EVERY - 1
+        return known and self.tail_known and self._since_whole < _WHOLE_EVERY - 1
+
+    def tail_was_looked_for(self, repeated: str | None, *, found: bool) -> None:
+        """Take note of the first forward."""
+        self.ran_whole(repeated)
+        if not found:
+            self.give_up("none of its modules begins behind the last site")
+        self.tail_known = True
 
     def ended(self) -> None:
         """Take note of a forward that was stopped."""
@@ -60,24 +66,21 @@ class Stopping:
             repeated: a site without a number of its call that was read several times in it.
             though_allowed: whether it might have been stopped.
         """
+        before = self._since_whole
+        self._since_whole = 0
         if repeated is not None:
+            doubt = f". It may have been read too early in the {before} forwards before" if before else ""
             self.give_up(
-                f"'{repeated}' runs several times in a forward, and only its end tells which time is the last; name the "
-                f"call that is meant, such as '{repeated}@0'"
+                f"'{repeated}' runs several times in a forward, and only the end tells which time is the last: name "
+                f"the call that is meant, such as '{repeated}@0'{doubt}"
             )
         elif though_allowed:
             self.give_up("it is compiled, or another path of it led around the place where it is stopped")
-        self._since_whole = 0
 
     def give_up(self, why: str) -> None:
         """Let every forward run to its end from now on; this is said aloud if it was not known from the first one."""
         if self.why_not is not None:
             return
         self.why_not = why
-        if self.forwards > 1:
-            doubt = (
-                f" The {self._since_whole} forwards before may have been read too early." if self._since_whole else ""
-            )
-            warnings.warn(
-                f"{type(unwrap(self.model)).__name__} runs to its end from now on, as {why}.{doubt}", stacklevel=2
-            )
+        if self.tail_known:
+            warnings.warn(f"{type(unwrap(self.model)).__name__} runs to its end from now on, as {why}.", stacklevel=2)

@@ -18,6 +18,7 @@ from limbeck.cli.distill import distill
 from limbeck.cli.export import export
 from limbeck.cli.inspect import inspect
 from limbeck.cli.methods import methods
+from limbeck.cli.new import new
 from limbeck.cli.plan import plan
 from limbeck.cli.recipes import recipes
 from limbeck.errors import LimbeckError
@@ -70,7 +71,7 @@ def _stoppable(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for each in (inspect, plan, distill, export, recipes, methods, demo):
+for each in (inspect, new, plan, distill, export, recipes, methods, demo):
     app.command()(_stoppable(each))
 for command in cache.registered_commands:
     command.callback = command.callback and _stoppable(command.callback)

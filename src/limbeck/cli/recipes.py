@@ -19,7 +19,8 @@ def recipes(
         Recipe.load(name)
         typer.echo((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
         return
-    table = Table("recipe", "what it does")
-    for each in shipped_recipes():
-        table.add_row(each, Recipe.load(each).summary)
+    table = Table("recipe", "task", "what it does")
+    known = {each: Recipe.load(each) for each in shipped_recipes()}
+    for each, recipe in sorted(known.items(), key=lambda pair: (bool(pair[1].task), pair[0])):
+        table.add_row(each, recipe.task or "any", recipe.summary)
     Console().print(table)

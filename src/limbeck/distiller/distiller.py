@@ -185,7 +185,7 @@ class Distiller(nn.Module):
         losses = torch.stack(each)
         balanced = self.balancer(losses, self._strengths(losses))
         if self.training and torch.is_grad_enabled():
-            self._remember(each, captured)
+            self._remember(each, losses.detach(), captured)
         return DistillOutput(balanced.total, losses.detach(), balanced.weights, captured.output)
 
     def read_student(self, batch: Batch) -> Captured:
@@ -273,13 +273,13 @@ class Distiller(nn.Module):
         balancer.reset()
         return balancer(torch.ones_like(balancer.shares), self._spread(strength).to(balancer.shares)).weights
 
-    def _remember(self, losses: Sequence[Float[Tensor, ""]], captured: Captured) -> None:
+    def _remember(self, each: Sequence[Float[Tensor, ""]], losses: Float[Tensor, " L"], captured: Captured) -> None:
         every = self.balancer.measure_every
         norms = None
         if every and self._done % every == 0:
             sites = [term.tap for term in self._terms]
-            norms = measure(losses, captured, sites, self.balancer.shares)
-        self._last = (torch.stack([each.detach() for each in losses]), norms)
+            norms = measure(each, captured, sites, self.balancer.shares)
+        self._last = (losses, norms)
         self._since_step += 1
         if self._since_step == _FORGOTTEN and (self.schedule is not None or every):
             warnings.warn(

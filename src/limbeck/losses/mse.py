@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from limbeck._math.masking import masked_mean, valid_pair
+from limbeck.features import Feature
 from limbeck.losses.positionwise import PositionwiseLoss
 
 
@@ -39,3 +41,8 @@ class MSE(PositionwiseLoss):
     def distances(self, student: Float[Tensor, "B N C"], teacher: Float[Tensor, "B N C"], /) -> Float[Tensor, "B N"]:
         """The formula, at each position."""
         return F.mse_loss(student, teacher, reduction="none").mean(-1)
+
+    def compare(self, student: Feature, teacher: Feature, /) -> Float[Tensor, ""]:
+        """The mean, in one pass over the values where all positions count."""
+        mine, theirs, valid = valid_pair(student, teacher)
+        return F.mse_loss(mine, theirs) if valid is None else masked_mean(self.distances(mine, theirs), valid)

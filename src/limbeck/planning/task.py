@@ -228,8 +228,11 @@ def _shares(labels: Tensor) -> bool:
 
 
 def _type(labels: Any) -> str:
-    several = isinstance(labels, list | tuple) and len(labels) > 0
-    return type(labels).__name__ + (f" of {type(labels[0]).__name__}" if several else "")
+    name = type(labels).__name__
+    if not isinstance(labels, list | tuple):
+        return name
+    kinds = sorted({type(each).__name__ for each in labels})
+    return f"{name} of {', '.join(kinds)}" if kinds else name
 
 
 def _squeezed(shape: Any) -> Shape:

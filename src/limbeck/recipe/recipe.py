@@ -65,6 +65,7 @@ class Recipe(BaseModel):
         version: of this format.
         name: how reports call it.
         summary: one sentence for ``limbeck recipes``.
+        task: what it is meant for, in words; empty for any task.
         start: with which layers of the teacher the student starts, of more than it has those ``spread`` over the depth,
             the ``first`` or the ``last``; see :func:`limbeck.copy_layers`. With its own weights if not given.
         mapping: chooses the links.
@@ -88,6 +89,7 @@ class Recipe(BaseModel):
     version: Literal[1] = 1
     name: str = "my recipe"
     summary: str = ""
+    task: str = ""
     start: Start = "as-given"
     mapping: Part = Part(kind="SameDepth")
     similarity: Part = Part(kind="MinibatchCKA")
