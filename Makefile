@@ -40,9 +40,10 @@ format: $(VENV)/dev.stamp
 bench-speed: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
-# Goes on where it was stopped; PART=2 runs the second of several parts, QUICK=1 only tries the program.
+# Goes on where it was stopped; PART=2 runs the second of several parts. QUICK=1 only tries the program, CHECK=1 tries
+# every contender on every pair for 20 steps.
 bench-quality: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.quality.run
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.quality.$(if $(CHECK),check,run)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["inspect", "plan", "distill", "export", "recipes", "methods", "demo"]
+COMMANDS = ["inspect", "new", "plan", "distill", "export", "recipes", "methods", "demo"]
 # Not pydantic: typer itself loads it to read the options of a command.
 HEAVY = {"torch", "numpy", "jaxtyping", "accelerate", "yaml", "transformers", "timm", "torchvision", "onnx"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from benchmarks.quality.contenders import Contender, contenders
-from benchmarks.quality.pairs import named
+from benchmarks.quality.pairs import Pair, named
 from benchmarks.quality.results import append, of, read
 from benchmarks.quality.search import Search, best
 from benchmarks.quality.training import SEARCH_SEED, Case, NotApplicable, Trained
@@ -36,6 +36,22 @@ class Cell:
     seeds: int
     folder: Path
 
+    @property
+    def of_pair(self) -> Pair:
+        """The pair."""
+        return named([self.pair])[0]
+
+    @property
+    def of_contender(self) -> Contender:
+        """The contender; there is none for a teacher."""
+        return next(each for each in contenders() if each.name == self.contender)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        rows = of(read(self.folder, self.pair), contender=self.contender)
+        return any(row["kind"] in {"n/a", "teacher"} for row in rows) or 0 < self.seeds <= len(of(rows, kind="final"))
+
     def run(self, case: Case | None = None) -> None:
         """Do what was not done before; with another case than that of the pair's name in the check of the program."""
         torch.set_num_threads(1)
@@ -47,7 +63,7 @@ class Cell:
             if self.contender is None:
                 self._teacher(rows, case)
             else:
-                self._contest(rows, case, contender_named(self.contender))
+                self._contest(rows, case, self.of_contender)
         except NotApplicable as reason:
             self._add(kind="n/a", reason=str(reason))
 
@@ -102,11 +118,6 @@ class Cell:
 
     def _add(self, **facts: Any) -> None:
         append(self.folder, {"pair": self.pair, "contender": self.contender, **facts})
-
-
-def contender_named(name: str) -> Contender:
-    """The contender of a name."""
-    return next(each for each in contenders() if each.name == name)
 
 
 @lru_cache(maxsize=2)

@@ -43,7 +43,7 @@ def check(pair: Pair, names: Sequence[str], folder: Path) -> dict[str, str]:
     for name in (None, *names):
         try:
             Cell(pair.name, name, trials=1, seeds=1, folder=folder).run(case)
-        except Exception:  # noqa: BLE001
+        except Exception:
             failed[name or "teacher"] = traceback.format_exc()
     return failed
 
@@ -61,7 +61,7 @@ def main(chosen: Sequence[Pair]) -> int:
             for row in rows:
                 if row["kind"] == "n/a":
                     print(f"{pair.name}, {row['contender']}: n/a, {row['reason']}")
-            if not failed:
+            if not failed and pair.role == "main":
                 keep(pair, rows)
             count += len(failed)
             print(f"{pair.name}: {len(failed)} failed", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from limbeck.recipe.recipe import Recipe
@@ -32,6 +32,7 @@ class Range:
 
 
 DEFAULT = "limbeck default"
+OWN_RATE = f"{DEFAULT}, own rate search"
 # The default at several lengths, in plain runs.
 DEFAULTS = {f"{DEFAULT}, 0.25x": 0.25, f"{DEFAULT}, 0.5x": 0.5, DEFAULT: 1.0, f"{DEFAULT}, 3x": 3.0}
 RATE = Range(1e-3, 3e-2, 5e-3, least=1e-5, most=1.0)
@@ -53,6 +54,8 @@ class Contender:
         length: of a run, in plain runs.
         scale: of the student's width.
         own_rate: whether limbeck's own search chooses the rate, as without any options, and not the common search.
+        least_classes: with fewer it has no meaning.
+        needs_positions: whether it compares the positions of a map, or of a text, with each other.
     """
 
     name: str
@@ -64,6 +67,8 @@ class Contender:
     length: float = 1.0
     scale: float = 1.0
     own_rate: bool = False
+    least_classes: int = 2
+    needs_positions: bool = False
 
     def resolved(self, found: Parameters, *, samples: int, labelled: bool) -> Recipe:
         """The recipe for a pair: without labels, what needs none of the outputs is left."""
@@ -161,6 +166,8 @@ METHODS = {
     "SemCKD": Method(400.0, ({"loss": {"kind": "MSE"}},), {"kind": "AllPairs"}, {"kind": "SemCKD"}),
     "SimKD form": Method(1.0, ({"loss": {"kind": "SRRL"}},), _HEAD),
 }
+# A student without positions can still predict those of a map, but not of a text of any length.
+_NEED_POSITIONS = {"AT", "ReviewKD"}
 
 
 def _article(p: Parameters) -> dict[str, Any]:
@@ -186,12 +193,13 @@ def _method_contenders() -> list[Contender]:
         fixed = {"weight": method.weight}
         weight = {"weight": _around(method.weight)}
         half = {**fixed, "temperature": 4.0, "alpha": 0.5}
-        found += [
+        made = [
             Contender(f"{name}, published", "published", alone, fixed=fixed),
             Contender(f"{name}, tuned", "tuned", alone, {"rate": RATE, **weight}),
             Contender(f"{name} and soft labels, published", "published", both, fixed=half),
             Contender(f"{name} and soft labels, tuned", "tuned", both, {"rate": RATE, **weight, **soft}),
         ]
+        found += [replace(each, needs_positions=name in _NEED_POSITIONS) for each in made]
     return found
 
 
@@ -209,7 +217,7 @@ def contenders() -> tuple[Contender, ...]:
             for length in (1, 3, 10)
         ),
         Contender("LSKD", "logits", _outputs_only(_lskd),
-                  {"rate": RATE, "temperature": Range(1, 8, 2, 0.5, 32), "weight": _around(9.0)}),
+                  {"rate": RATE, "temperature": Range(1, 8, 2, 0.5, 32), "weight": _around(9.0)}, least_classes=5),
         Contender("DIST", "logits", _outputs_only(_dist),
                   {"rate": RATE, "temperature": Range(1, 8, 1, 0.5, 32), "weight": _around(2.0)}),
         Contender("DKD", "logits", _outputs_only(_dkd),
@@ -219,5 +227,5 @@ def contenders() -> tuple[Contender, ...]:
         *_method_contenders(),
         *(Contender(name, "limbeck", _auto, length=length) for name, length in DEFAULTS.items()),
         *(Contender(f"{DEFAULT}, width {scale:g}", "limbeck", _auto, scale=scale) for scale in (0.5, 0.7)),
-        Contender(f"{DEFAULT}, own rate search", "limbeck", _auto, {}, own_rate=True),
+        Contender(OWN_RATE, "limbeck", _auto, {}, own_rate=True),
     )  # fmt: skip

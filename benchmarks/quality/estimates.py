@@ -8,18 +8,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.contenders import Contender
+from benchmarks.quality.contenders import DEFAULT, Contender
 from benchmarks.quality.pairs import Pair
 from benchmarks.quality.results import Row, of
 
 from limbeck.whole_file import write_text
 
 FILE = Path(__file__).with_name("seconds.json")
-FOR_LABELS = frozenset({"alone", "soft labels", "strongest plain, 1x", "limbeck default"})
+FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT})
 # Limbeck's own search for the rate costs two more trainings; building and judging take about this long.
 _SEARCHED, _AROUND = 3.0, 0.3
 # A search over mixup and length: half of its runs are mixed, and some are half as long.
 _SHORTER = 0.85
+# A step of training, in forward passes.
+_BACKWARD = 3.5
 
 
 def contests(pair: Pair, contender: Contender) -> bool:
@@ -45,7 +47,7 @@ def keep(pair: Pair, rows: Sequence[Row], file: Path = FILE) -> None:
 
 def seconds(pair: Pair, contender: Contender, runs: int) -> float:
     """What so many runs of a contender take about; nothing where it does not apply."""
-    known = _known()[pair.name]
+    known = _times(pair)
     times = known["contenders"]
     if contender.name not in times:
         return 0.0
@@ -55,6 +57,18 @@ def seconds(pair: Pair, contender: Contender, runs: int) -> float:
         step = _SHORTER * (step + mixed) / 2
     steps = max(20, round(pair.steps * contender.length)) * (_SEARCHED if contender.own_rate else 1.0)
     return runs * (_AROUND + known["beside"] + planning + steps * step)
+
+
+def teacher_seconds(pair: Pair, *, trained: bool) -> float:
+    """What training a teacher takes about, and what asking it once for all of the student's data takes."""
+    sample = _times(pair)["teacher_sample"]
+    training = 0.0 if trained else _BACKWARD * pair.teacher.steps * pair.teacher.batch * sample
+    return training + pair.samples * sample
+
+
+def _times(pair: Pair) -> dict[str, Any]:
+    # The pairs that differ in the number of labels have the networks and batches of this one.
+    return _known()["glosses-transformer" if pair.role == "labels" else pair.name]
 
 
 @lru_cache(maxsize=1)

@@ -166,22 +166,6 @@ class TextTransformer(nn.Module):
         return self.head(_mean(self.norm(x), attention_mask))
 
 
-class TextRecurrent(nn.Module):
-    """Two gated recurrent layers over tokens, with a mean over those that are no padding."""
-
-    def __init__(self, *, width: int, classes: int) -> None:
-        super().__init__()
-        self.words = nn.Embedding(VOCABULARY, width)
-        self.layers = nn.ModuleList([nn.GRU(width, width, batch_first=True) for _ in range(2)])
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        x = self.words(input_ids)
-        for layer in self.layers:
-            x = layer(x)[0]
-        return self.head(_mean(x, attention_mask))
-
-
 class Bag(nn.Module):
     """The mean of the words' embeddings and a perceptron of two layers."""
 

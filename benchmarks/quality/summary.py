@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from benchmarks.quality import measures
-from benchmarks.quality.contenders import DEFAULT, contenders
+from benchmarks.quality.contenders import DEFAULT, OWN_RATE, contenders
 from benchmarks.quality.page import markdown
 from benchmarks.quality.pairs import Pair, pairs
 from benchmarks.quality.results import Row, of, read
@@ -18,6 +19,7 @@ from benchmarks.quality.table import PLAIN, STRONGEST, compute, curve, reasons, 
 
 from limbeck.whole_file import write_text
 
+_UNFINISHED = "not all of the runs are there"
 NOT_BUILT = "the automatic choice is not built yet"
 
 
@@ -36,44 +38,58 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
     rows = [pair_summary(pair, rows) for pair, rows in main.items()]
     tests = {side: _tests(main, side) for side in (PLAIN, "alone")}
     for row in rows:
-        row["non_inferior"] = {side: tests[side].get(row["name"]) for side in tests}
-    regrets = [(row["dataset"], row["regret"]) for row in rows if row["regret"] is not None]
-    # Without the searches of both sides, and with them.
+        row["default_non_inferior"] = {side: tests[side].get(row["name"]) for side in tests}
+    regrets = [(row["dataset"], row["default_regret"]) for row in rows if row["default_regret"] is not None]
+    # With the searches of both sides, and without them.
     gains, matches = (
         {
             counted: {str(length): of_length(main, length, searches=counted) for length in STRONGEST}
-            for counted in (False, True)
+            for counted in (True, False)
         }
-        for of_length in (_gain, _match)
+        for of_length in (gain, match)
     )
     return {
         "only_tried": only_tried,
+        "compared": DEFAULT,
         "pairs": rows,
         "compute": _compute(main),
         "mean_regret": _plain(measures.bootstrapped(regrets)),
-        "gain_at_equal_compute": {length: each and each["mean"] for length, each in gains[True].items()},
-        "gain_at_equal_compute_intervals": gains[False],
-        "gain_at_equal_total_compute_intervals": gains[True],
-        "compute_to_match": {length: each and each["median"] for length, each in matches[True].items()},
-        "compute_to_match_details": matches[False],
-        "total_compute_to_match_details": matches[True],
+        "gain_at_equal_compute": {length: each.get("mean") for length, each in gains[True].items()},
+        "gain_at_equal_compute_details": gains[True],
+        "gain_at_equal_compute_without_searches": gains[False],
+        "compute_to_match": {length: each.get("median") for length, each in matches[True].items()},
+        "compute_to_match_details": matches[True],
+        "compute_to_match_without_searches": matches[False],
+        "null_because": _null_because(rows, gains[True], matches[True]),
         "methods": _methods(main),
-        "labels": [_labels(pair, found) for pair, found in results.items() if pair.data == "glosses" and pair.labels
+        "labels": [_labels(pair, found) for pair, found in results.items() if pair.role == "labels"
                    and teacher(found) is not None],
     }  # fmt: skip
+
+
+def _null_because(rows: Sequence[Row], gains: Mapping[str, Row], matches: Mapping[str, Row]) -> dict[str, str]:
+    """Why a number of the summary is null, by its place."""
+    found = {f"pairs.{field}": NOT_BUILT for field in ("limbeck", "limbeck_se", "regret", "recovered_gap")}
+    for name, known in (("gain_at_equal_compute", gains), ("compute_to_match", matches)):
+        found |= {f"{name}.{length}": each["reason"] for length, each in known.items() if "reason" in each}
+    if not any(row["default_regret"] is not None for row in rows):
+        found["mean_regret"] = "no pair has final runs of the default and of another contender on two seeds or more"
+    return found
 
 
 def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
     """One pair."""
     found, known = scores(rows), teacher(rows)
     means = {name: round(mean(each.values()), 3) for name, each in found.items()}
+    own = found.get(DEFAULT, {})
     # Of the methods, only those with all seeds stand beside the others.
-    usual = {name: each for name, each in found.items() if len(each) >= len(found.get(LIMBECK, {}))}
-    full = {name: each for name, each in usual.items() if _full_length(name)}
-    best = measures.regret(full, LIMBECK) if LIMBECK in found else None
-    alone, own = means.get("alone"), means.get(LIMBECK)
-    accuracy = None if known is None else known["accuracy"]
-    gap = None if None in {accuracy, alone, own} else measures.recovered_gap(accuracy or 0.0, alone or 0.0, own or 0.0)
+    full = {name: each for name, each in found.items() if len(each) >= len(own) and _full_length(name)}
+    best = measures.regret(full, DEFAULT) if own else None
+    accuracy: float | None = None if known is None else known["accuracy"]
+    alone, default = means.get("alone"), means.get(DEFAULT)
+    gap = None
+    if accuracy is not None and alone is not None and default is not None:
+        gap = measures.recovered_gap(accuracy, alone, default)
     return {
         "name": pair.name,
         "dataset": pair.data,
@@ -84,14 +100,17 @@ def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
         "alone": alone,
         "soft_labels": means.get(PLAIN),
         "soft_labels_se": _error(found.get(PLAIN)),
-        "limbeck": own,
-        "limbeck_se": _error(found.get(LIMBECK)),
-        "default": means.get(_DEFAULT),
+        "limbeck": None,
+        "limbeck_se": None,
+        "regret": None,
+        "recovered_gap": None,
+        "default": default,
+        "default_se": _error(own),
         "best": None if best is None else round(best.accuracy, 3),
         "best_name": None if best is None else best.winner,
-        "regret": None if best is None else round(best.points, 3),
-        "recovered_gap": None if gap is None else round(gap, 3),
-        "seeds": len(found.get(LIMBECK, {})),
+        "default_regret": None if best is None else round(best.points, 3),
+        "default_recovered_gap": None if gap is None else round(gap, 3),
+        "seeds": len(own),
         "accuracies": means,
         "calibration_errors": _calibration(rows),
         "best_of_methods": {group: winner(rows, group) for group in ("published", "tuned")},
@@ -119,9 +138,9 @@ def _calibration(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _smaller(means: Mapping[str, float]) -> float | None:
-    """The least width at which limbeck's student is as accurate as the full one with soft labels."""
-    widths = {each.scale: means[each.name] for each in contenders()
-              if each.own_rate == "search" and each.length == 1.0 and each.name in means}  # fmt: skip
+    """The least width at which the default's student is as accurate as the full one with soft labels."""
+    defaults = (each for each in contenders() if each.name.startswith(DEFAULT) and each.name in means)
+    widths = {each.scale: means[each.name] for each in defaults if each.length == 1.0 and not each.own_rate}
     return min((scale for scale, each in widths.items() if each >= means.get(PLAIN, math.inf)), default=None)
 
 
@@ -129,7 +148,7 @@ def _tests(main: Mapping[Pair, Sequence[Row]], side: str) -> dict[str, bool]:
     values: dict[str, float] = {}
     for pair, rows in main.items():
         found = scores(rows)
-        chance = measures.inferiority(measures.paired(found.get(LIMBECK, {}), found.get(side, {})))
+        chance = measures.inferiority(measures.paired(found.get(DEFAULT, {}), found.get(side, {})))
         if chance is not None:
             values[pair.name] = chance
     return measures.holm(values)
@@ -137,34 +156,57 @@ def _tests(main: Mapping[Pair, Sequence[Row]], side: str) -> dict[str, bool]:
 
 def _budget(pair: Pair, rows: Sequence[Row], length: int, *, searches: bool) -> tuple[float, float] | None:
     """Compute and accuracy of the strongest plain alternative of a length."""
-    name = STRONGEST[length] if scores(rows).get(STRONGEST[length]) else PLAIN if length == 1 else None
-    found = None if name is None else compute(rows, name, samples=pair.samples, live=True, searches=searches)
-    return None if found is None or name is None else (found, mean(scores(rows)[name].values()))
+    name = STRONGEST[length]
+    found = compute(rows, name, samples=pair.samples, live=True, searches=searches)
+    return None if found is None else (found, mean(scores(rows)[name].values()))
 
 
-def _gain(main: Mapping[Pair, Sequence[Row]], length: int, *, searches: bool) -> dict[str, Any] | None:
+def gain(main: Mapping[Pair, Sequence[Row]], length: int, *, searches: bool) -> dict[str, Any]:
+    """Points of the default over the strongest plain alternative of a length at its compute, or why there are none."""
     gains: list[tuple[str, float]] = []
+    why: Counter[str] = Counter()
     for pair, rows in main.items():
-        plain = _budget(pair, rows, length, searches=searches)
-        points = curve(rows, samples=pair.samples, searches=searches)
+        plain, points = _sides(pair, rows, length, searches=searches)
         reached = None if plain is None else measures.accuracy_at(points, plain[0])
-        if plain is not None and reached is not None:
+        if plain is None or not points:
+            why[_UNFINISHED] += 1
+        elif reached is None:
+            why["less compute than the shortest of the default's runs" if plain[0] < points[0][0]
+                else "more compute than the longest of the default's runs"] += 1  # fmt: skip
+        else:
             gains.append((pair.data, reached - plain[1]))
-    return _plain(measures.bootstrapped(gains), pairs=len(gains))
+    return _plain(measures.bootstrapped(gains), pairs=len(gains), left_out=dict(why)) or _reason(why)
 
 
-def _match(main: Mapping[Pair, Sequence[Row]], length: int, *, searches: bool) -> dict[str, Any] | None:
+def match(main: Mapping[Pair, Sequence[Row]], length: int, *, searches: bool) -> dict[str, Any]:
+    """The default's compute over that of the plain alternative whose accuracy it reaches, or why there is none."""
     ratios: list[float] = []
+    why: Counter[str] = Counter()
     for pair, rows in main.items():
-        plain = _budget(pair, rows, length, searches=searches)
-        points = curve(rows, samples=pair.samples, searches=searches)
-        if plain is not None and points:
+        plain, points = _sides(pair, rows, length, searches=searches)
+        if plain is None or not points:
+            why[_UNFINISHED] += 1
+        else:
             ratios.append(measures.compute_for(points, plain[1]) / plain[0])
     if not ratios:
-        return None
-    middle = median(ratios)
-    return {"median": round(middle, 3) if math.isfinite(middle) else None, "pairs": len(ratios),
-            "never": sum(map(math.isinf, ratios))}  # fmt: skip
+        return _reason(why)
+    middle, never = median(ratios), sum(map(math.isinf, ratios))
+    found = {"median": None, "pairs": len(ratios), "never": never, "left_out": dict(why)}
+    if math.isinf(middle):
+        return {**found, "reason": f"on {never} of {len(ratios)} pairs the default does not reach the accuracy"}
+    return {**found, "median": round(middle, 3)}
+
+
+def _sides(
+    pair: Pair, rows: Sequence[Row], length: int, *, searches: bool
+) -> tuple[tuple[float, float] | None, list[tuple[float, float]]]:
+    return _budget(pair, rows, length, searches=searches), curve(rows, samples=pair.samples, searches=searches)
+
+
+def _reason(why: Mapping[str, int]) -> dict[str, Any]:
+    """Why there is no number at all."""
+    said = "; ".join(f"{reason} ({count} pair{'s' * (count > 1)})" for reason, count in why.items())
+    return {"reason": said or "no pair was run", "pairs": 0}
 
 
 def _plain(found: measures.Interval | None, **more: Any) -> dict[str, Any] | None:
@@ -172,8 +214,8 @@ def _plain(found: measures.Interval | None, **more: Any) -> dict[str, Any] | Non
 
 
 def _compute(main: Mapping[Pair, Sequence[Row]]) -> dict[str, Any]:
-    """Compute of limbeck, its search included, in plain soft-label runs with the teacher live."""
-    ratios: dict[str, list[float]] = {LIMBECK: [], _DEFAULT: []}
+    """Compute of limbeck's default, its search included, in plain soft-label runs with the teacher live."""
+    ratios: dict[str, list[float]] = {DEFAULT: [], OWN_RATE: []}
     for pair, rows in main.items():
         plain = compute(rows, PLAIN, samples=pair.samples, live=True, searches=False)
         for name, known in ratios.items():
@@ -184,17 +226,17 @@ def _compute(main: Mapping[Pair, Sequence[Row]]) -> dict[str, Any]:
 
 
 def _methods(main: Mapping[Pair, Sequence[Row]]) -> dict[str, Any]:
-    """Mean over the pairs on which both ran of each contender's accuracy less that of limbeck."""
+    """Mean over the pairs on which both ran of each contender's accuracy less that of the default."""
     found: dict[str, list[float]] = {}
     for rows in main.values():
         known = scores(rows)
         for name, each in known.items():
-            if LIMBECK in known and name != LIMBECK:
-                found.setdefault(name, []).append(mean(each.values()) - mean(known[LIMBECK].values()))
+            if DEFAULT in known and name != DEFAULT:
+                found.setdefault(name, []).append(mean(each.values()) - mean(known[DEFAULT].values()))
     return {name: {"points": round(mean(each), 3), "pairs": len(each)} for name, each in found.items()}
 
 
 def _labels(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
     means = {name: mean(each.values()) for name, each in scores(rows).items()}
-    gain = means[LIMBECK] - means[PLAIN] if {LIMBECK, PLAIN} <= set(means) else None
+    gain = means[DEFAULT] - means[PLAIN] if {DEFAULT, PLAIN} <= set(means) else None
     return {"name": pair.name, "labels": pair.samples, "gain": None if gain is None else round(gain, 3)}

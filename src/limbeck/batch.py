@@ -83,8 +83,8 @@ def _refuse_one_text(raw: Any) -> None:
         labels = next((raw[key] for key in LABEL_KEYS if key in raw), None)
     if isinstance(labels, str):
         raise DataError(
-            f"A batch must have one label for each sample, as numbers. Found the text {labels!r} for all of them. Number "
-            "the classes, and give DataLoader(dataset, batch_size=64, shuffle=True), which makes batches of samples."
+            f"A batch must have one label for each sample, as numbers. Found the text {labels!r} for all of them. "
+            "Number the classes, and give DataLoader(dataset, batch_size=64, shuffle=True), which makes batches."
         )
 
 

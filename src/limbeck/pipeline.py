@@ -122,11 +122,11 @@ class Pipeline:
     @contextmanager
     def _built(self, plan: Plan, *, steps: int) -> Iterator[tuple[Distiller, FeatureSource, tuple[Choice, ...]]]:
         """The distiller and its teacher, and what is to be said of the latter."""
-        pair, read_output = self.pair, self.pair.read_output
-        options: dict[str, Any] = {"read_output": read_output, "task_loss": self.options.task_loss, "heads": pair.heads}
-        distiller = build(plan, self.student, total_steps=steps, **options)
+        options: dict[str, Any] = {"task_loss": self.options.task_loss, "heads": self.pair.heads}
+        seed_all(self.settings.seed)  # checking a plan draws fewer numbers than making one
+        distiller = build(plan, self.student, total_steps=steps, read_output=self.pair.read_output, **options)
         try:
-            with teacher_source(pair, distiller, self.options.cache, self.accelerator) as (source, notes):
+            with teacher_source(self.pair, distiller, self.options.cache, self.accelerator) as (source, notes):
                 yield distiller, source, notes
         finally:
             distiller.close()

@@ -1,7 +1,11 @@
 import copy
+import json
+import re
+import shutil
 from collections import OrderedDict
 from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +15,7 @@ from limbeck.batch import Batch, KnownLogits
 from limbeck.cache import Cache, CachedTeacher, CacheError, DataOrigin, Form, Origin
 from limbeck.cache.cached_teacher import LOGITS
 from limbeck.cache.identity import weights_hash
+from limbeck.cache.inspecting import inspect_cache
 from limbeck.capture import probe
 from limbeck.errors import DataError
 from limbeck.links import FeatureSpec
@@ -182,6 +187,51 @@ def test_a_cache_that_the_disk_cannot_hold_is_refused(model, tmp_path):
     teacher.cache.require_room(teacher.size)
     with pytest.raises(CacheError, match="will take 1000000000000.0 MB.*Free some"):
         teacher.cache.require_room(10**18)
+
+
+def test_rows_of_other_fields_are_no_room_for_those_that_are_to_come(model, tmp_path, monkeypatch):
+    teacher = cached(model, tmp_path)
+    Cache(tmp_path, origin(model)).field("other", (10_000,)).rows.write([0], torch.zeros(1, 10_000).numpy())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=teacher.size - 1))
+    with pytest.raises(CacheError, match="Free some"):
+        teacher.cache.require_room(teacher.size)
+    teacher(batch([1]))
+    teacher.cache.require_room(teacher.size)
+
+
+def test_samples_that_are_in_batches_of_their_own_are_compared_together(model, tmp_path):
+    """Of a single sample nothing says how far samples are apart: rounding looks like another teacher."""
+    teacher = cached(model, tmp_path)
+    teacher(batch(range(8)))
+    alone = [batch([number]) for number in range(8)]
+    teacher.check(*(each._replace(inputs=each.inputs * 1.001) for each in alone))
+    with pytest.raises(CacheError, match="on 8 samples"):
+        teacher.check(*(each._replace(inputs=each.inputs.flip(-1) + 1) for each in alone))
+
+
+@pytest.mark.parametrize("content", [b"", b"cut off", None])
+def test_damaged_statistics_are_an_error_that_says_what_to_do(model, tmp_path, content):
+    first = cached(model, tmp_path, encoding="float16")
+    first.fit([batch(range(20))])
+    first.close()
+    statistics = next(tmp_path.rglob("statistics.safetensors"))
+    statistics.write_bytes(statistics.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(CacheError, match=re.escape(f"delete '{statistics.parent}'")):
+        cached(model, tmp_path, encoding="float16")
+    shutil.rmtree(statistics.parent)
+    again = cached(model, tmp_path, encoding="float16")
+    again.fit([batch(range(20))])
+    assert again(batch([3])).features["1"].x.isfinite().all()
+
+
+def test_a_header_that_lacks_something_is_an_error_that_says_what(model, tmp_path):
+    cached(model, tmp_path).close()
+    header = tmp_path / "header.json"
+    known = json.loads(header.read_text())
+    header.write_text(json.dumps({key: value for key, value in known.items() if key != "data"}))
+    for look in (cached, lambda _, place: inspect_cache(place)):
+        with pytest.raises(CacheError, match="it lacks data"):
+            look(model, tmp_path)
 
 
 def test_rows_that_are_there_keep_their_bits_when_others_of_their_batch_are_computed(model, tmp_path):

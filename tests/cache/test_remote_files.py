@@ -86,6 +86,25 @@ def test_rows_of_a_process_that_was_stopped_before_it_sent_them_are_sent_by_the_
     assert rows(RemoteFiles(address, tmp_path / "b")).read([0]).there[0]
 
 
+def test_what_another_process_of_this_machine_has_not_sent_yet_stays(address, tmp_path):
+    files = RemoteFiles(address, tmp_path / "a")
+    rows(files).write([0], DATA[[0]])
+    second = RemoteFiles(address, tmp_path / "a")
+    assert rows(second).read([0]).there[0]
+    assert f"delete '{tmp_path / 'a'}'" in second.how_to_remove
+
+
+def test_copies_of_a_cache_within_another_folder_stay_when_that_folder_is_looked_at(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".cache/limbeck/memory/x").mkdir(parents=True)
+    (tmp_path / "own").mkdir()
+    rows(files_at(f"{address}/a/b")).write([0], DATA[[0]])
+    for other in (f"{address}/a", "memory://x/../../../../own"):
+        files_at(other)
+    assert rows(files_at(f"{address}/a/b")).read([0]).there[0]
+    assert (tmp_path / "own").exists()
+
+
 def test_an_address_that_cannot_be_reached_is_an_error_that_says_what_to_do():
     with pytest.raises(CacheError, match="give a folder"):
         files_at("nosuchscheme://place")

@@ -293,3 +293,73 @@ UNASKED = """
 @pytest.mark.slow
 def test_processes_on_a_cpu_train_together_though_steps_leave_links_out_and_count_each_validation_sample_once():
     launch(UNASKED)
+
+
+DEALT = """
+    import os
+    import torch
+    torch.set_num_threads(1)
+    import torch.distributed as dist
+    import limbeck
+    from limbeck.training import Candidate
+    from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+    from tests.toys import images, pair
+
+    class Numbered(Dataset):
+        # The first pixel of an image is its number.
+        def __init__(self, count, seed=0):
+            self.images = images(count, seed)
+            for number, picture in enumerate(self.images.tensors[0]):
+                picture[0, 0, 0] = number / 1000
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, place):
+            return self.images[place]
+
+    class Stream(IterableDataset):
+        def __init__(self, data):
+            self.data = data
+
+        def __iter__(self):
+            worker = get_worker_info()
+            first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+            return iter([self.data[place] for place in range(first, len(self.data), step)])
+
+    step, seen = Candidate.step, []
+
+    def seeing(self, batch, captured):
+        seen.append([round(float(each) * 1000) for each in batch.inputs[:, 0, 0, 0]])
+        return step(self, batch, captured)
+
+    Candidate.step = seeing
+    workers = {{"num_workers": 2, "persistent_workers": True}}
+    train, held = Numbered(90), Numbered(45, 5)
+    data = {{
+        "samples": lambda data: DataLoader(data, batch_size=16, shuffle=data is train, **workers),
+        "stream": lambda data: DataLoader(Stream(data), batch_size=16, **workers),
+        "batches": lambda data: list(DataLoader(data, batch_size=16)),
+    }}[{kind!r}]
+    teacher, student = pair()
+    report = limbeck.distill(teacher, student, data(train), validation=data(held), steps=6, lr=0.02, device="cpu",
+                             check_teacher=False, progress=False)
+    flat = torch.cat([each.detach().flatten() for each in student.parameters()])
+    weights, steps = [torch.zeros_like(flat) for _ in range(2)], [None, None]
+    dist.all_gather(weights, flat)
+    dist.all_gather_object(steps, seen)
+    assert torch.equal(*weights)
+    assert report.evaluation.samples == 45, report.evaluation
+    # Three steps of two processes are a pass: every sample is learnt from, and few twice.
+    drawn = [number for process in steps for batch in process[:3] for number in batch]
+    assert set(drawn) == set(range(90)), len(set(drawn))
+    assert len(drawn) <= 96
+    dist.barrier()
+    os._exit(0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["samples", "stream", "batches"])
+def test_two_processes_share_samples_streams_of_workers_and_lists(kind):
+    launch(DEALT.format(kind=kind))

@@ -149,3 +149,19 @@ def test_checkpoints_do_not_wait_for_a_look_at_validation(monkeypatch, tmp_path)
     monkeypatch.setattr("limbeck.pipeline.Trainer", partial(Trainer, save_every=0.0))
     distill(run_dir=tmp_path / "run", evaluations=1)
     assert saved == [1, 2, 3, 4, 5]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_goes_on_to_the_same_student(monkeypatch, tmp_path):
+    whole = distill().student.state_dict()
+    stopping(monkeypatch, Trainer, "fit")
+    with pytest.raises(Interrupted):
+        distill(run_dir=tmp_path / "run")
+    resumed = distill(run_dir=tmp_path / "run", resume=True).student.state_dict()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_a_saved_plan_gives_the_student_that_planning_gave(tmp_path):
+    planned = distill()
+    planned.plan.save(tmp_path / "plan.yaml")
+    saved = distill(plan=tmp_path / "plan.yaml").student.state_dict()
+    assert all(torch.equal(value, saved[name]) for name, value in planned.student.state_dict().items())

@@ -34,3 +34,12 @@ def test_the_note_of_the_early_stop_is_true(tail, said):
     (choice,) = [each for each in report.plan.choices if each.name == "teacher early stop"]
     assert choice.value == said
     assert (teacher.answered > 40) == (said == "off")
+
+
+def test_a_cache_that_nothing_would_be_read_from_is_said_to_be_off(tmp_path):
+    torch.manual_seed(0)
+    options = {"steps": 4, "lr": 0.01, "progress": False, "check_teacher": False, "recipe": "labels"}
+    report = limbeck.distill(WithTail(16, None), WithTail(4, None), loader(), cache=tmp_path / "cache", **options)
+    (choice,) = [each for each in report.plan.choices if each.name == "teacher cache"]
+    assert (choice.value, choice.reason) == ("off", "no loss reads the teacher")
+    assert not (tmp_path / "cache").exists()

@@ -75,6 +75,39 @@ def test_a_module_with_a_state_that_is_no_tensor_is_saved_averaged_and_resumed(t
         assert torch.equal(value, resumed.net.state_dict()[name])
 
 
+class Growing(nn.Module):
+    """Keeps tensors that its state dict leaves out: one moves with every batch, one grows with the largest."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.register_buffer("level", torch.zeros(()), persistent=False)
+        self.register_buffer("table", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.level += 0.1 * x.mean()
+            self.table = torch.arange(len(x), dtype=torch.float32) + self.level
+        return self.net(x) * (1.0 + self.level) + self.table[-1]
+
+
+def test_buffers_that_no_state_dict_has_are_resumed_too(tmp_path):
+    def student():
+        torch.manual_seed(0)
+        return Growing(conv_net(3))
+
+    whole = student()
+    trainer(whole, tmp_path / "whole").fit(loader(), loader(64, seed=5))
+    with pytest.raises(KeyboardInterrupt):
+        trainer(student(), tmp_path / "cut", stop_at=8).fit(loader(), loader(64, seed=5))
+    resumed = student()
+    trainer(resumed, tmp_path / "cut").fit(loader(), loader(64, seed=5), resume=True)
+    for one, other in zip(whole.buffers(), resumed.buffers(), strict=True):
+        assert torch.equal(one, other)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
+
+
 def test_resuming_without_a_checkpoint_begins_the_history_anew(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         trainer(conv_net(3), tmp_path / "c", stop_at=2).fit(loader())

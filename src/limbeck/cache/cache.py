@@ -19,6 +19,7 @@ from limbeck.errors import CacheError
 
 _HEADER = "header.json"
 _VERSION = 2
+_FACTS = {"teacher", "weights", "data", "encoding", "precision", "rows_per_file", "fields"}
 
 
 class Cache:
@@ -114,14 +115,14 @@ class Cache:
         """Refuse a cache that this machine's disk cannot hold.
 
         Args:
-            size: of the whole cache, in bytes.
+            size: of the fields that were asked for when they are full, in bytes.
 
         Raises:
-            CacheError: if what is free and what the cache takes already are less.
+            CacheError: if what is free and what these fields take already are less.
         """
         if isinstance(self.files, RemoteFiles):
             return
-        taken = sum(each.stat().st_size for each in self.files.folder.rglob("*.rows"))
+        taken = sum(each.rows.on_disk for each in self._fields.values() if each.ready)
         free = shutil.disk_usage(self.files.folder).free
         if taken + free < size:
             raise CacheError(
@@ -172,4 +173,6 @@ def read_header(files: Files) -> dict[str, Any] | None:
     version = content.get("version") if isinstance(content, dict) else None
     if version != _VERSION:
         raise CacheError(f"The cache in '{files.place}' has version {version}. Known here is {_VERSION}. {again}")
+    if lacks := sorted(_FACTS - content.keys()):
+        raise CacheError(f"The header of the cache in '{files.place}' is damaged: it lacks {', '.join(lacks)}. {again}")
     return content

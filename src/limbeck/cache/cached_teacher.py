@@ -150,20 +150,27 @@ class CachedTeacher:
             there &= field.rows.marked(self._starts[place] + numbers)
         return self._firsts[place] + numbers[there]
 
-    def check(self, batch: Batch) -> None:
+    def check(self, *batches: Batch) -> None:
         """Run the live teacher on samples that are stored already, and compare.
+
+        Args:
+            batches: with keys; measured together, as a difference is seen by how far samples are apart.
 
         Raises:
             CacheError: if they differ by more than rounding; names the field.
         """
-        if self.live is None or batch.keys is None:
+        if self.live is None:
             return
-        rows, values = self._rows(batch), self._values(batch)
+        rows = np.concatenate([self._rows(each) for each in batches])
+        own: dict[str, list[np.ndarray]] = {name: [] for name in self._fields}
+        for batch in batches:
+            for name, values in self._values(batch).items():
+                own[name].append(self._fields[name].encode(values))
         for name, field in self._fields.items():
             stored = field.rows.read(rows)
             if not stored.there.any():
                 continue
-            both = field.encode(values[name])[stored.there], stored.values[stored.there]
+            both = np.concatenate(own[name])[stored.there], stored.values[stored.there]
             apart = _apart(*(field.decode(each, torch.device("cpu")).double() for each in both))
             if not apart <= (_TOLERANCE if self.cache.origin.precision == "no" else _HALF_TOLERANCE):
                 raise CacheError(

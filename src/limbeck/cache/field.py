@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from limbeck.cache.encoding import Encoding, encoding
 from limbeck.cache.exactness import ExactnessMeter
 from limbeck.cache.files import Files
 from limbeck.cache.rows import Rows
+from limbeck.errors import CacheError
 
 _STATISTICS = "statistics.safetensors"
 
@@ -26,6 +28,9 @@ class Field:
         encoded: how they are written down.
         counts: how many rows there can be of each data set.
         rows_per_file: how many stand in one file.
+
+    Raises:
+        CacheError: if the statistics of the encoding are damaged.
     """
 
     def __init__(
@@ -34,11 +39,7 @@ class Field:
         self.files, self.shape, self.counts, self.rows_per_file = files, tuple(shape), counts, rows_per_file
         self.encoding: Encoding = encoding(encoded)
         self._rows: Rows | None = None
-        known = files.local(_STATISTICS)
-        if known is not None:
-            self.encoding.load(load_file(known))
-            self._open()
-        elif not self.encoding.fits:
+        if self._load() or not self.encoding.fits:
             self._open()
 
     @property
@@ -68,10 +69,7 @@ class Field:
             return
         with self.files.locked(_STATISTICS):
             # Another process may have been first: all must encode alike.
-            known = self.files.local(_STATISTICS)
-            if known is not None:
-                self.encoding.load(load_file(known))
-            else:
+            if not self._load():
                 self.encoding.fit()
                 with self.files.written(_STATISTICS) as place:
                     save_file({name: each.contiguous() for name, each in self.encoding.state().items()}, place)
@@ -94,6 +92,20 @@ class Field:
         """Take into the meter what comes back of ``[B, ..., C]`` after storing."""
         back = self.decode(self.encode(values), torch.device("cpu"))
         meter.add(values.flatten(0, -2), back.flatten(0, -2))
+
+    def _load(self) -> bool:
+        """Take the statistics from disk, if they are there."""
+        known = self.files.local(_STATISTICS)
+        if known is None:
+            return False
+        try:
+            self.encoding.load(load_file(known))
+        except (SafetensorError, KeyError) as error:
+            raise CacheError(
+                f"Rows of a cache are read by their statistics. Found that those in '{self.files.place}' are damaged: "
+                f"{error}. Give another place (cache=), or {self.files.how_to_remove}."
+            ) from error
+        return True
 
     def _open(self) -> None:
         shape = (*self.shape[:-1], self.encoding.stored_channels(self.shape[-1]))

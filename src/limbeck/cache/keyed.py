@@ -18,6 +18,8 @@ from limbeck.randomness import own_randomness, seed_all
 
 # A flip that is drawn half of the time goes unnoticed in one of 128 samples, and hardly ever in all that are tried.
 _TRIES = 8
+# What collate functions raise for samples that cannot be in one batch.
+UNBATCHABLE = (RuntimeError, ValueError, TypeError, LookupError)
 
 
 class KeyedRaw(NamedTuple):
@@ -176,7 +178,7 @@ def _batchable(data: Any, collate: Callable[[list[Any]], Any]) -> list[Any]:
         items = [data[0], data[other]]
         try:
             collate(copy.deepcopy(items))
-        except (RuntimeError, ValueError, TypeError, LookupError):
+        except UNBATCHABLE:
             continue
         return items
     return [data[0]]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import fsspec
+from filelock import FileLock
 
 from limbeck.cache.files import Files
 from limbeck.errors import CacheError
@@ -44,7 +48,9 @@ class RemoteFiles(Files):
 
     @property
     def how_to_remove(self) -> str:
-        """The remote files: copies of theirs go by themselves."""
+        """The remote files, as copies of theirs go by themselves; the copies, where there are no others yet."""
+        if self._copies.id is None:
+            return f"delete '{self._copies.folder}', as nothing of it was sent to '{self.address}'"
         return f"remove '{self.address}', if nobody else reads it"
 
     def local(self, name: str, *, size: int | None = None) -> Path | None:
@@ -109,10 +115,12 @@ class _Copies:
             remote, root = fsspec.core.url_to_fs(address)
             remote.invalidate_cache()
             copies = cls(remote, root, folder, most_bytes)
-            own = folder / _ID
-            # Rows mean nothing without the statistics that they were encoded with.
-            if folder.exists() and (copies.id is None or not own.exists() or own.read_text() != copies.id):
-                shutil.rmtree(folder)
+            if folder.exists():
+                with copies.marking():
+                    # Rows mean nothing without the statistics that they were encoded with. What is marked nowhere is
+                    # not sent yet, perhaps by a process that goes on with it.
+                    if folder.exists() and copies.own_id != copies.id:
+                        shutil.rmtree(folder)
         except (OSError, ImportError, ValueError) as error:
             raise CacheError(
                 f"A cache needs a folder, or an address that fsspec reaches. Found '{address}': {error}. Install what "
@@ -125,6 +133,19 @@ class _Copies:
         """What tells this remote cache from one that stood there before."""
         place = f"{self.root}/{_ID}"
         return self.remote.cat_file(place).decode() if self.remote.exists(place) else None
+
+    @property
+    def own_id(self) -> str | None:
+        """That of the remote cache which the copies are of."""
+        own = self.folder / _ID
+        return own.read_text() if own.exists() else None
+
+    @contextmanager
+    def marking(self) -> Iterator[None]:
+        """Keep other processes of this machine from asking or saying which cache this is."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_name(f"{self.folder.name}.lock"), is_singleton=True):
+            yield
 
     def fetch(self, name: str, path: Path) -> None:
         """Bring a file here if it is there and not here as it is there."""
@@ -171,12 +192,13 @@ class _Copies:
 
     def _mark(self) -> None:
         """Say, here and there, which cache this is."""
-        if (there := self.id) is None:
-            there = uuid.uuid4().hex
-            self.remote.makedirs(self.root, exist_ok=True)
-            self.remote.pipe_file(f"{self.root}/{_ID}", there.encode())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / _ID).write_text(there)
+        with self.marking():
+            if (there := self.id) is None:
+                there = uuid.uuid4().hex
+                self.remote.makedirs(self.root, exist_ok=True)
+                self.remote.pipe_file(f"{self.root}/{_ID}", there.encode())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / _ID).write_text(there)
 
 
 def _stamp(path: Path) -> Path:
@@ -198,5 +220,6 @@ def files_at(place: str | Path, *, copies: str | Path | None = None, most_bytes:
     address = str(place)
     if "://" not in address or address.startswith("file://"):
         return Files(address.removeprefix("file://"))
-    default = Path.home() / ".cache" / "limbeck" / address.replace("://", "/").strip("/")
+    # One folder for each, none inside of another: copies of a cache that was removed are thrown away with their folder.
+    default = Path.home() / ".cache" / "limbeck" / quote(address.rstrip("/"), safe="")
     return RemoteFiles(address, copies or default, most_bytes=most_bytes)

@@ -77,6 +77,12 @@ class Rows:
         """Size of a row on disk, its mark included."""
         return int(np.prod(self.shape, dtype=int)) * self.dtype.itemsize + 8
 
+    @property
+    def on_disk(self) -> int:
+        """What the files take on this machine, in bytes."""
+        paths = [self.files.folder / name for name in self._names]
+        return sum(path.stat().st_size for path in paths if path.exists())
+
     def read(self, numbers: Sequence[int] | np.ndarray) -> Found:
         """The rows with these numbers; each is checked the first time that this process reads it."""
         numbers = np.asarray(numbers, dtype=np.int64)

@@ -147,7 +147,7 @@ class Capture:
             for handle in watched:
                 handle.remove()
         stopping.tail_was_looked_for(recorder.repeated, found=recorder.tail is not None)
-        if recorder.tail is not None:
+        if recorder.tail is not None and stopping.why_not is None:
             self._handles.append(recorder.tail.register_forward_pre_hook(recorder.end_if_enough))
         return output
 
@@ -196,7 +196,6 @@ class _Recorder:
         """Keep what a tensor is now, and its place in the graph now: the model may overwrite it at any time."""
         if site in self.copies:
             self.repeated = site
-            self.tail = None
         self.copies[site] = tensor.clone()
         if tensor.requires_grad and not torch.compiler.is_compiling():
             self.taps[site] = get_gradient_edge(_owner(tensor))

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from limbeck.cli import words
+from limbeck.cli.loading import loading
 from limbeck.errors import ModelError, RunError
-from limbeck.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from limbeck.choice import Choice
     from limbeck.cli.job import Job
     from limbeck.initialising import CopiedLayers
+    from limbeck.recipe.recipe import Recipe
 
 Out = Annotated[Path, typer.Option(help="The job file.")]
 Force = Annotated[bool, typer.Option("--force", help="Write it even if there is a file of that name.")]
@@ -43,9 +43,7 @@ def new(
     --data imagefolder:photos
     """
     from limbeck.cli.job import Job, parse_options
-    from limbeck.planning import Pair
-    from limbeck.planning.recipe_for import recipe_for
-    from limbeck.randomness import seed_all
+    from limbeck.recipe.recipe import Recipe
 
     if out.exists() and not force:
         raise RunError(f"'{out}' is there already, perhaps edited. Give --force, or another name to --out.")
@@ -55,8 +53,13 @@ def new(
         "data": data, "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
     }  # fmt: skip
     job = Job.read(None, said)
-    loaded = job.load_data()
-    models = job.load_models(loaded)
+    with loading():
+        from limbeck.planning import Pair
+        from limbeck.planning.recipe_for import recipe_for
+        from limbeck.randomness import seed_all
+
+        loaded = job.load_data()
+        models = job.load_models(loaded)
     seed_all(0)
     pair = Pair.look(*models, loaded.train, loaded.validation, hold=False)
     chosen = recipe_for(pair.facts, pair.batches[0])
@@ -67,17 +70,19 @@ def new(
 
 
 def _start(job: Job, models: tuple[nn.Module, nn.Module], recipe: Recipe) -> CopiedLayers | None:
-    """What a student without weights of its own is to start with, if it is a shallower network of the teacher's kind."""
+    """The teacher's layers for a student without weights of its own, if it is a smaller network of the same kind."""
     from limbeck.initialising import copy_layers
 
     teacher, student = models
+    # A student with weights of its own keeps them, and so does one that the recipe speaks of.
     if job.student_weights not in {None, "random"} or recipe.start != "as-given":
         return None
     try:
         copied = copy_layers(copy.deepcopy(student), teacher, "first")
     except ModelError:
         return None
-    return copied if copied.numbers > copied.of / 2 and copied.moved else None
+    sizes = [sum(each.numel() for each in model.parameters()) for model in (student, teacher)]
+    return copied if sizes[0] < sizes[1] and copied.numbers > copied.of / 2 else None
 
 
 def _write(out: Path, said: dict[str, Any], chosen: Choice, recipe: Recipe, start: CopiedLayers | None) -> None:
@@ -119,7 +124,11 @@ def _write(out: Path, said: dict[str, Any], chosen: Choice, recipe: Recipe, star
 
 
 def _entry(key: str, value: Any) -> str:
-    return yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True).strip()
+    import yaml
+
+    # Within a list, so that a name stands on its line as it does behind a key.
+    listed = yaml.safe_dump([value], sort_keys=False, default_flow_style=True, width=10_000, allow_unicode=True)
+    return f"{key}: {listed.strip()[1:-1]}"
 
 
 def _comment(text: str) -> list[str]:

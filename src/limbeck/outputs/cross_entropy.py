@@ -88,7 +88,8 @@ class CrossEntropy(OutputLoss):
                 f"Found {int(known.min())} to {int(known.max())} in this batch. Number the classes from 0, or give the "
                 "student as many outputs."
             ) from error
-        return masked_mean(apart, labelled_rows(context, rows))
+        # What does not count, padding too, has the label -100 and gives 0 already.
+        return apart.sum() / (labels != IGNORED).sum().clamp_min(1)
 
     def _apart(self, logits: Float[Tensor, "M K"], targets: Shaped[Tensor, "M _"]) -> Float[Tensor, " M"]:
         """The cross-entropy of each answer with shares of the classes, or with one class number (0 for -100)."""

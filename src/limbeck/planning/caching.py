@@ -19,6 +19,7 @@ from limbeck.cache.encoding import encoding
 from limbeck.cache.exactness import Exactness
 from limbeck.cache.form import Form
 from limbeck.cache.identity import data_hash, weights_hash
+from limbeck.cache.keyed import UNBATCHABLE
 from limbeck.cache.keying import KeyedLoaders, keyed
 from limbeck.cache.origin import DataOrigin, Origin
 from limbeck.capture.capture import Captured
@@ -207,12 +208,16 @@ def spot_check(cached: CachedTeacher, loaders: KeyedLoaders, adapt: Adapt, devic
             continue
         generator = torch.Generator().manual_seed(int(there.sum()) % 2**31)
         chosen = [int(there[place]) for place in torch.randperm(len(there), generator=generator)[:count]]
-        cached.check(_batch_of(loader, chosen, adapt, device))
+        cached.check(*(move(adapt(raw), device) for raw in _collated(loader, chosen)))
         checked += count
     return checked
 
 
-def _batch_of(loader: DataLoader[Any], numbers: list[int], adapt: Adapt, device: Any) -> Batch:
+def _collated(loader: DataLoader[Any], numbers: list[int]) -> list[Any]:
+    """Samples in one batch, or one by one where a sampler puts only those together that fit."""
     data, collate = keyed(loader), loader.collate_fn
     items: list[Any] = [(data.of_base(number - data.first, view=0), (number, 0)) for number in numbers]
-    return move(adapt(collate(items)), device)
+    try:
+        return [collate(items)]
+    except UNBATCHABLE:
+        return [collate([item]) for item in items]

@@ -13,7 +13,7 @@ from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.cache.keyed import Keyed
 from limbeck.cache.keying import KeyedLoaders
 from limbeck.progress import ProgressBar
-from limbeck.training.loaders import like
+from limbeck.training.loaders import lent, like
 from limbeck.training.reading import read
 
 
@@ -48,9 +48,14 @@ def _views(loader: DataLoader[Any]) -> range:
 def _shown(loader: DataLoader[Any], view: int) -> Iterator[Any]:
     if isinstance(loader.dataset, Keyed):
         loader.dataset.set_epoch(view)
-    yield from read(_in_order(loader), "cached")
+    with lent(loader):
+        yield from read(_in_order(loader), "cached")
 
 
 def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """Every sample once, in order, whatever the sampler leaves out."""
-    return like(loader, loader.dataset, batch_size=loader.batch_size or 32, generator=None)
+    """Every sample once, in order, whatever the sampler leaves out.
+
+    A batch sampler of the user's is left as it is: it alone knows which samples can be in one batch.
+    """
+    order = {"batch_sampler": loader.batch_sampler} if loader.batch_size is None else {"batch_size": loader.batch_size}
+    return like(loader, loader.dataset, generator=None, **order)

@@ -35,8 +35,11 @@ def teacher_source(
     """
     with Teacher(pair.teacher, distiller.teacher_sites, answers=distiller.needs_answers) as live:
         notes = _stop_note(live, distiller, pair.batches[0])
-        if cache is None or pair.keyed is None or not distiller.needs_teacher:
+        if cache is None or pair.keyed is None:
             yield live, notes
+            return
+        if not distiller.needs_teacher:
+            yield live, (*notes, Choice("teacher cache", "off", "no loss reads the teacher"))
             return
         options = {"batches": pair.batches, "read_output": pair.read_output, "accelerator": accelerator}
         cached, exactness = cached_teacher(live, distiller, pair.keyed, cache, **options)

@@ -141,8 +141,8 @@ def _not_in(kind: str, family: ModuleType) -> str:
             return f"'{kind}' is {what}. Found it in the place of {_FAMILIES.get(name, 'another part')}."
     known = [each for each in family.__all__ if not inspect.isabstract(getattr(family, each))]
     return (
-        f"'{kind}' is not in limbeck.{name}. {nearest(kind, known)} 'limbeck methods' lists all; a class of your own is "
-        "named 'package.module:Class'."
+        f"'{kind}' is not in limbeck.{name}. {nearest(kind, known)} 'limbeck methods' lists all; a class of your own "
+        "is named 'package.module:Class'."
     )
 
 

@@ -26,8 +26,8 @@ def hub_error(name: str, error: Exception) -> ModelError:
     verdict = "the hub could not be reached" if _unreachable(error) else "they could not be loaded"
     return ModelError(
         f"{name} needs its published weights, and {verdict} ({brief(error)}). Give a file instead: weights=FILE "
-        "(--weights, --teacher-weights, --student-weights), a .safetensors, .pt or .pth downloaded on a machine that reaches the hub; or "
-        'weights="random" for untrained weights.'
+        "(--weights, --teacher-weights, --student-weights), a .safetensors, .pt or .pth downloaded on a machine that "
+        'reaches the hub; or weights="random" for untrained weights.'
     )
 
 

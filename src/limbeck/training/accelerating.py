@@ -37,7 +37,9 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
         cpu=str(device) == "cpu" or (_launched() > 1 and not torch.accelerator.is_available()),
         mixed_precision=precision,
         gradient_accumulation_steps=settings.accumulate,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=settings.seed),
+        dataloader_config=DataLoaderConfiguration(
+            use_seedable_sampler=True, data_seed=settings.seed, non_blocking=True
+        ),
     )
     if _launched() > 1 and accelerator.num_processes == 1:
         raise RecipeError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.errors import RunError
 from limbeck.training.state import State
@@ -47,6 +48,7 @@ class Checkpoint:
                 torch.save(state.best, new / "best.pt")
             if state.average is not None:
                 torch.save(state.average.state_dict(), new / "average.pt")
+            torch.save({name: each.detach().cpu() for name, each in self._left_out()}, new / "buffers.pt")
             (new / "state.json").write_text(json.dumps(state.counts()), encoding="utf-8")
             self._replace(new)
         self.accelerator.wait_for_everyone()
@@ -62,6 +64,7 @@ class Checkpoint:
             counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self.accelerator.load_state(str(folder))
             state.restore(counts, _read(folder / "best.pt"))
+            self._restore_left_out(_read(folder / "buffers.pt") or {})
             average = _read(folder / "average.pt")
             if state.average is not None and average is not None:
                 state.average.load_state_dict(average)
@@ -82,6 +85,19 @@ class Checkpoint:
         # accelerate lists what it has prepared under this name only.
         models: list[nn.Module] = self.accelerator._models
         return all(torch.is_tensor(value) for model in models for value in model.state_dict().values())
+
+    def _left_out(self) -> Iterator[tuple[str, Tensor]]:
+        """Buffers that are not persistent: no state dict has them, but a training may have moved them."""
+        for index, model in enumerate(self.accelerator._models):
+            kept = model.state_dict().keys()
+            yield from ((f"{index}.{name}", each) for name, each in model.named_buffers() if name not in kept)
+
+    @torch.no_grad()
+    def _restore_left_out(self, saved: Mapping[str, Tensor]) -> None:
+        for name, buffer in self._left_out():
+            if name in saved:
+                # In place, and of any size: several modules may hold it, and it may have grown.
+                buffer.data = saved[name].to(buffer.device)
 
     @property
     def _old(self) -> Path:

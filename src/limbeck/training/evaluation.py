@@ -19,7 +19,7 @@ from limbeck.evaluating import evaluating
 from limbeck.outputs import OwnLoss
 from limbeck.progress import ProgressBar
 from limbeck.teachers.feature_source import FeatureSource
-from limbeck.training.loaders import batch_count
+from limbeck.training.loaders import batch_count, lent
 from limbeck.training.metrics import Metric
 from limbeck.training.private_loader import begin_epoch
 from limbeck.training.reading import read
@@ -213,8 +213,9 @@ def score(
         DataError: if nothing in the loader can be measured.
     """
     summed, count = 0.0, 0
-    with ProgressBar(label or "", batch_count(loader) or 0, show=label is not None) as bar:
-        for logits, targets in answers(model, map(adapt, read(loader, "validation")), read_output, bar=bar):
+    bar = ProgressBar(label or "", batch_count(loader) or 0, show=label is not None)
+    with bar, lent(loader) as mine:
+        for logits, targets in answers(model, map(adapt, read(mine, "validation")), read_output, bar=bar):
             scores = metric(logits, targets).cpu().double()
             summed, count = summed + float(scores.sum()), count + scores.numel()
     if count == 0:

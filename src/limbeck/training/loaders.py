@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
@@ -30,8 +31,8 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
             finite.
     """
     _check_form(loader, name)
-    with generators_kept(loader):
-        batches = [adapt(raw) for raw in itertools.islice(read(loader, name), count)]
+    with lent(loader) as mine:
+        batches = [adapt(raw) for raw in itertools.islice(read(mine, name), count)]
     if not batches:
         raise DataError(f"The {name} data must yield at least one batch. Found none. Check the loader and its path.")
     for batch in batches:
@@ -41,21 +42,27 @@ def first_batches(loader: Any, adapt: Adapt, count: int, *, name: str = "trainin
 
 
 @contextmanager
-def generators_kept(loader: Any) -> Iterator[None]:
-    """While entered a loader may be gone through; its generators and those of its samplers are given back as they were.
+def lent(loader: Any) -> Iterator[Any]:
+    """While entered the loader may be gone through as what this gives; the user's own is as it was afterwards.
+
+    That is: its generators and those of its samplers, and the workers that it keeps from one pass to the next.
 
     Example:
         >>> order = torch.Generator()
         >>> loader, before = DataLoader([1, 2], shuffle=True, generator=order), order.get_state()
-        >>> with generators_kept(loader):
-        ...     _ = list(loader)
+        >>> with lent(loader) as mine:
+        ...     _ = list(mine)
         >>> bool((order.get_state() == before).all())
         True
     """
+    mine = loader
+    if isinstance(loader, DataLoader):
+        mine = copy.copy(loader)
+        vars(mine)["_iterator"] = None
     found = _generators(loader)
     states = [each.get_state() for each in found]
     try:
-        yield
+        yield mine
     finally:
         for each, state in zip(found, states, strict=True):
             each.set_state(state)
@@ -141,15 +148,16 @@ def spread(
         yield from map(adapt, read(_sparse(loader, samples, seed), name))
         return
     seen, step = 0, 1
-    for index, raw in enumerate(read(loader, name)):
-        if index % step == 0:
-            batch = adapt(raw)
-            if index == 0 and batches is not None:
-                step = max(1, round(batches * batch.size / samples))
-            yield batch
-            seen += batch.size
-            if batches is None and seen >= samples:
-                return
+    with lent(loader) as mine:
+        for index, raw in enumerate(read(mine, name)):
+            if index % step == 0:
+                batch = adapt(raw)
+                if index == 0 and batches is not None:
+                    step = max(1, round(batches * batch.size / samples))
+                yield batch
+                seen += batch.size
+                if batches is None and seen >= samples:
+                    return
 
 
 def _fetches_by_place(loader: DataLoader[Any]) -> bool:
@@ -159,7 +167,7 @@ def _fetches_by_place(loader: DataLoader[Any]) -> bool:
 
 def _sparse(loader: DataLoader[Any], samples: int, seed: int) -> DataLoader[Any]:
     """A loader of some of the places that the given one draws."""
-    with generators_kept(loader):
+    with lent(loader):
         batches: list[Any] = list(loader.batch_sampler or ())
     places = [place for batch in batches for place in batch]
     order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:samples].sort().values
