@@ -130,15 +130,16 @@ class Case:
     def look(self, scale: float) -> Look:
         """The models, looked at."""
         if scale not in self._looks:
-            # The first look of a process also loads what any later one finds loaded.
-            for _ in range(2):
-                torch.manual_seed(0)
-                before = time.process_time()
-                loader = self.batches("all", seed=0)
-                found = Look.look(self.teacher, self.pair.student(scale), loader, hold=False, show=False)
-                self.look_seconds = time.process_time() - before
-            self._looks[scale] = found
+            self._timed_look(scale)  # The first one of a process also loads what the next one finds loaded.
+            self._looks[scale], self.look_seconds = self._timed_look(scale)
         return self._looks[scale]
+
+    def _timed_look(self, scale: float) -> tuple[Look, float]:
+        torch.manual_seed(0)
+        before = time.process_time()
+        loader = self.batches("all", seed=0)
+        found = Look.look(self.teacher, self.pair.student(scale), loader, hold=False, show=False)
+        return found, time.process_time() - before
 
     @property
     def mixable(self) -> bool:

@@ -95,7 +95,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     layouts: Layouts | None = None,
     sites: Sites | None = None,
     cache: str | Path | None = None,
-    cache_encoding: str = "float16",
+    cache_encoding: str | None = None,
     cache_views: int | None = None,
     seed: int | None = None,
     device: str | torch.device | None = None,
@@ -138,7 +138,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         sites: the sites that a new plan considers; see :func:`plan`.
         cache: folder (or address that fsspec reaches) in which the teacher's features and logits are kept, so that the
             teacher runs once for each view of a sample; in later epochs, searches and runs they are read.
-        cache_encoding: ``float32``, ``float16``, ``int8`` or ``pca``; the report says how exact each is here.
+        cache_encoding: ``float32``, ``float16`` (if not given), ``int8`` or ``pca``; the report says how exact it is.
         cache_views: how many augmented views of each sample are shown in turn and kept; 8 where the data set draws
             random numbers, else 1.
         seed: of everything random; the plan's (0) if not given.

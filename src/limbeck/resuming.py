@@ -64,8 +64,8 @@ def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings |
         if given is not None:
             raise _otherwise(str(run_dir), [f"the teacher is not cached there and in '{given.place}' now"])
         return begun
-    pairs = [("cache_encoding", begun.encoding, given.encoding)]
-    pairs += [("cache_views", begun.views, given.views)] if given.views is not None else []
+    both = [("cache_encoding", begun.encoding, given.encoding), ("cache_views", begun.views, given.views)]
+    pairs = [each for each in both if each[-1] is not None]
     if changed := _said(pairs):
         raise _otherwise(str(run_dir), changed)
     return CacheSettings(given.place, begun.encoding, begun.views)

@@ -140,7 +140,7 @@ def test_a_resumed_run_takes_the_cache_that_it_was_begun_with(begun):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "cache_encoding is int8 there and float16 now"),
+        ({"cache_encoding": "float16"}, "cache_encoding is int8 there and float16 now"),
         ({"cache_encoding": "int8", "cache_views": 3}, "cache_views is not given there and 3 now"),
     ],
 )

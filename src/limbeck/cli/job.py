@@ -69,7 +69,7 @@ class Job(BaseModel):
     metric: str = "auto"
     device: str | None = None
     cache: str | None = None
-    cache_encoding: str = "float16"
+    cache_encoding: str | None = None
     cache_views: int | None = Field(default=None, gt=0)
     run_dir: Path | None = None
     resume: bool = False

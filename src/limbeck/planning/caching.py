@@ -39,7 +39,7 @@ class CacheSettings:
 
     Attributes:
         place: folder, or address that fsspec reaches.
-        encoding: ``float32``, ``float16``, ``int8`` or ``pca``.
+        encoding: ``float32``, ``float16``, ``int8`` or ``pca``; ``float16`` if not given.
         views: how many augmented views of each sample; chosen if not given.
 
     Raises:
@@ -47,22 +47,27 @@ class CacheSettings:
     """
 
     place: str | Path
-    encoding: str = "float16"
+    encoding: str | None = None
     views: int | None = None
 
     def __post_init__(self) -> None:
-        encoding(self.encoding)
+        encoding(self.stored_as)
         if self.views is not None and self.views < 1:
             raise RecipeError(
                 f"A cache keeps at least one view of each sample. Found cache_views={self.views}. Give 1 or more, or "
                 "leave it out."
             )
 
+    @property
+    def stored_as(self) -> str:
+        """The encoding that is used."""
+        return self.encoding or "float16"
+
     def plain(self) -> dict[str, Any]:
         """As it stands in a run's facts: a folder by its full path."""
         place = str(self.place)
         place = place if "://" in place else str(Path(place).absolute())
-        return {"place": place, "encoding": self.encoding, "views": self.views}
+        return {"place": place, "encoding": self.stored_as, "views": self.views}
 
 
 @runtime_checkable
@@ -144,7 +149,7 @@ def cached_teacher(
         teacher=type(live.model).__name__,
         weights=weights_hash(live.model),
         data={name: _data_origin(loader) for name, loader in loaders.of_data.items()},
-        encoding=settings.encoding,
+        encoding=settings.stored_as,
         precision=accelerator.mixed_precision,
     )
     cache, logits = Cache(settings.place, origin), None
