@@ -10,6 +10,7 @@ from limbeck.batch import Batch, ReadOutput
 from limbeck.capture import probe
 from limbeck.errors import PlanMismatch, SiteError
 from limbeck.links import FeatureSpec
+from limbeck.planning.attention_sites import check_attention_sites
 from limbeck.planning.plan import Plan
 from limbeck.planning.stated import Layouts, stated_layouts
 
@@ -31,6 +32,7 @@ def check_plan(
     Raises:
         PlanMismatch: if a site is gone or changed its shape; names it, and says how to re-plan.
     """
+    check_attention_sites(plan, student, teacher)
     specs: dict[str, tuple[FeatureSpec, ...]] = {}
     axes = stated_layouts(layouts, teacher, student)
     for side, model in (("student", student), ("teacher", teacher)):

@@ -20,6 +20,7 @@ from limbeck.distiller.distiller import Distiller
 from limbeck.errors import DataError, LimbeckError, ModelError
 from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
+from limbeck.planning.attention_sites import check_attention_sites
 from limbeck.planning.build import build, fit_targets
 from limbeck.planning.costs import SAMPLES, measure_costs
 from limbeck.planning.facts import Facts
@@ -187,6 +188,7 @@ class Pair:
                 plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in, heads=self.heads
             )
             try:
+                check_attention_sites(plan, self.student, self.teacher)
                 usable = self._check(distiller, self.batches, "training")
                 few = first_samples((usable, *self.batches), max(PLANNED_SAMPLES, distiller.minimum_batch))
                 once = Once(source, few)
