@@ -53,6 +53,8 @@ def test_they_do_so_after_an_error():
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there are devices to ask")
 def test_without_devices_none_is_asked(monkeypatch):
+    # Set by Lightning for the whole process: then torch counts devices to tell whether there are any.
+    monkeypatch.delenv("PYTORCH_NVML_BASED_CUDA_CHECK", raising=False)
     monkeypatch.setattr(torch, "manual_seed", lambda _: pytest.fail("asked every kind of device"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: pytest.fail("counted devices"))
     with own_randomness():

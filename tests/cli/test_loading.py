@@ -60,3 +60,20 @@ def test_the_line_goes_also_where_loading_fails(monkeypatch, capsys):
     with pytest.raises(ValueError, match="no"), loading("a thing"):
         raise ValueError("no")
     assert capsys.readouterr().err == "Loading a thing ...\r\x1b[2K"
+
+
+def interrupted(becomes):
+    """A library that is stopped while it loads, and does not let it be known."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        if becomes is not None:
+            raise becomes("compiled code failed to load") from None
+
+
+@pytest.mark.parametrize("becomes", [None, ImportError], ids=["caught", "another error"])
+def test_an_interrupt_that_a_library_makes_something_else_of_still_stops(becomes):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), loading():
+        interrupted(becomes)
+    assert signal.getsignal(signal.SIGINT) is before
