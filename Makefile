@@ -20,7 +20,9 @@ $(VENV)/dev.stamp: pyproject.toml
 demo: $(VENV)/demo.stamp
 	$(BIN)/limbeck demo
 
-# Twice: run-time shape checks and compiled code exclude each other.
+# Twice: run-time shape checks and compiled code exclude each other. What is computed is too small for several threads,
+# which would only wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests --jaxtyping-packages=limbeck,beartype.beartype -m "not compiled"
 	$(BIN)/python -m pytest tests -m compiled

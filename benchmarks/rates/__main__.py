@@ -112,7 +112,7 @@ def table():
     }
     for name, rule in rules.items():
         regrets = []
-        for lengths in cells.values():
+        for lengths in (each for each in cells.values() if [len(rates) for rates in each.values()] == [len(GRID)] * 2):
             short, whole = lengths[min(lengths)], lengths[max(lengths)]
             found = {lr: Evaluation(each["validation"], each["loss"], 1) for lr, each in short.items()}
             best = max(each["accuracy"] for each in whole.values())

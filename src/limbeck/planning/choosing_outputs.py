@@ -25,7 +25,7 @@ Outputs = tuple[OutputTerm, ...]
 def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[Outputs, Choice]:
     """The output losses, and why.
 
-    ``auto`` is the cautious default of findings.md: temperature 4 and half the weight below 2,000 labels, else plain
+    ``auto`` is the cautious default of our prototype: temperature 4 and half the weight below 2,000 labels, else plain
     labels, as soft labels helped with 500 to 1,000 labels and not with 4,000. The kinds ``labels`` and ``teacher`` of a
     recipe become the losses of the task.
 
