@@ -154,11 +154,11 @@ class RateSearch:
 def _best(found: Mapping[float, Evaluation | None]) -> float | None:
     """The rate whose score, half its own and a quarter each of its neighbours', is the highest.
 
-    A single score of a small validation set is half luck, and the highest one is often the last before training breaks
-    down. Below the median all scores count alike: how badly a far too high rate fails says nothing. Chosen for the worst
-    case, not for the mean: in 22 cells of ``benchmarks/rates`` it costs 0.6 points of accuracy on average and 3.3 at
-    worst, the highest single score 0.4 and 3.7; in 26 cells before, by which the weights were chosen, 0.3 and 2.3 against
-    1.0 and 12.6.
+    A single score of a small validation set is half luck, and the highest one is often the last before training
+    breaks down. Below the median all scores count alike: how badly a far too high rate fails says nothing. Chosen for
+    the worst case, not for the mean: in 22 cells of ``benchmarks/rates`` it costs 0.6 points of accuracy on average and
+    3.3 at worst, the highest single score 0.4 and 3.7; in 26 cells before, by which the weights were chosen, 0.3 and
+    2.3 against 1.0 and 12.6.
     """
     scores = {rate: each for rate, each in sorted(found.items()) if each is not None and each.better_than(None)}
     if not scores:
