@@ -116,6 +116,11 @@ def unwrap(model: nn.Module) -> nn.Module:
         model = inner
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's first parameter or buffer; the CPU for a model without any."""
+    return next((each.device for each in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
 def read_logits(output: Any) -> Any:
     """The logits in what a model returned: the tensor itself, ``.logits``, ``["logits"]``, or the first tensor.
 

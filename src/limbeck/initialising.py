@@ -77,7 +77,7 @@ def copy_layers(student: nn.Module, teacher: nn.Module, which: Which = "spread")
         >>> torch.equal(student["blocks"][2].weight, teacher["blocks"][5].weight)
         True
     """
-    mine, theirs = (_tensors(model) for model in (student, teacher))
+    mine, theirs = (state_tensors(model) for model in (student, teacher))
     outside, within = _fitting(_tree(mine), _tree(theirs), which)
     tensors = outside | within
     if not tensors:
@@ -117,7 +117,7 @@ class _Module:
         return len(self.tensors) + sum(each.size for each in self.named.values())
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict without what modules put into it that is no tensor."""
     return {name: each for name, each in unwrap(model).state_dict().items() if isinstance(each, Tensor)}
 

@@ -11,8 +11,7 @@ SCRIPT = """
     from pathlib import Path
     import torch.distributed as dist
     import limbeck
-    from tests.pipeline.test_cache_settings import Counting
-    from tests.toys import loader, pair
+    from tests.toys import Counting, loader, pair
     found = []
     for run in range(2):
         teacher, student = pair()

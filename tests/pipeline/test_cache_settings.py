@@ -5,7 +5,6 @@ import random
 
 import pytest
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import limbeck
@@ -13,7 +12,7 @@ from limbeck.cache import CacheError
 from limbeck.errors import DataError, RecipeError, RunError
 from limbeck.planning import Pair
 from limbeck.recipe.recipe import Recipe
-from tests.toys import images, loader, pair, trained
+from tests.toys import Counting, images, loader, pair, trained
 
 OPTIONS = {"lr": 0.01, "steps": 6, "check_teacher": False, "progress": False}
 
@@ -24,18 +23,6 @@ def distill(train=None, *models, **options):
 
 def weights(report):
     return torch.cat([each.detach().flatten() for each in report.student.parameters()])
-
-
-class Counting(nn.Module):
-    """Counts the samples that a model sees."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.seen = model, 0
-
-    def forward(self, x):
-        self.seen += len(x)
-        return self.model(x)
 
 
 def test_a_second_run_in_half_precision_reads_what_the_first_computed(tmp_path):

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import limbeck
 from limbeck.cache import CacheError
 from limbeck.errors import DataError
+from tests.toys import Counting
 
 OPTIONS = {"steps": 40, "lr": 0.01, "check_teacher": False, "progress": False}
 
@@ -49,18 +50,6 @@ def data():
 
 def loader(dataset):
     return DataLoader(dataset, batch_size=16, shuffle=True)
-
-
-class Counting(nn.Module):
-    """Counts the samples that a model sees."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.seen = model, 0
-
-    def forward(self, x):
-        self.seen += len(x)
-        return self.model(x)
 
 
 def distilled(teacher, data, **options):

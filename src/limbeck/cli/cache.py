@@ -66,22 +66,11 @@ def build(
     }  # fmt: skip
     job = Job.read(file, flags)
     with loading():
-        from limbeck.options import Options
         from limbeck.pipeline import Pipeline
-        from limbeck.planning import Plan
 
         loaded = job.load_data()
         models = job.load_models(loaded)
-    options = Options(
-        recipe=job.recipe,
-        plan=None if job.plan is None else Plan.load(job.plan),
-        start=job.start,
-        settings=job.settings,
-        cache=job.cache_settings,
-        device=job.device,
-        replan=job.replan,
-    )
-    filled = Pipeline(*models, loaded.train, loaded.validation, options).fill_cache()
+    filled = Pipeline(*models, loaded.train, loaded.validation, job.options()).fill_cache()
     for choice in filled.choices:
         if choice.name == "teacher cache":
             Console().print(f"{choice.value}: {choice.reason}", markup=False, highlight=False, soft_wrap=True)

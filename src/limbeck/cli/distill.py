@@ -81,24 +81,16 @@ def distill(
 
 def _run(job: Job) -> None:
     with loading():
-        from limbeck.pipeline import Options, Pipeline
-        from limbeck.planning import Plan
+        from limbeck.pipeline import Pipeline
 
         loaded = job.load_data()
         teacher, student = job.load_models(loaded)
     run_dir = job.run_dir or (None if job.resume else _next_run())
-    options = Options(
-        recipe=job.recipe,
-        plan=None if job.plan is None else Plan.load(job.plan),
-        start=job.start,
-        settings=job.settings,
+    options = job.options(
         metric=job.metric,
         budget=3.0 if job.search else None,
-        cache=job.cache_settings,
-        device=job.device,
         run_dir=run_dir,
         resume=job.resume,
-        replan=job.replan,
         check_teacher=job.check_teacher,
         names=(job.student, job.teacher),
         sources=job.sources(loaded),

@@ -18,6 +18,7 @@ from limbeck.recipe.settings import LENGTHS, Settings
 if TYPE_CHECKING:
     from torch import nn
 
+    from limbeck.options import Options
     from limbeck.planning.caching import CacheSettings
     from limbeck.sources import Data
 
@@ -129,6 +130,22 @@ class Job(BaseModel):
         except ValidationError as error:
             raise RecipeError(explain(error, Settings, "the training settings")) from error
         return recipe.model_copy(update={"training": training, "start": self.start or recipe.start})
+
+    def options(self, **more: Any) -> Options:
+        """What was said of the distillation, for the pipeline; with what only some commands say."""
+        from limbeck.options import Options
+        from limbeck.planning import Plan
+
+        return Options(
+            recipe=self.recipe,
+            plan=None if self.plan is None else Plan.load(self.plan),
+            start=self.start,
+            settings=self.settings,
+            cache=self.cache_settings,
+            device=self.device,
+            replan=self.replan,
+            **more,
+        )
 
     def load_data(self) -> Data:
         """The loaders."""

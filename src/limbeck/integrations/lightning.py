@@ -16,9 +16,7 @@ from limbeck.errors import ModelError, RunError
 from limbeck.integrations.preparation import Preparation, Recipes
 from limbeck.planning import Plan
 from limbeck.planning.stated import Layouts, Sites
-from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
-from limbeck.resuming import as_begun
 from limbeck.teachers.live import Teacher
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer
 from limbeck.training.tracking import scalars
@@ -72,7 +70,7 @@ class DistillationModule(LightningModule):
         LimbeckError: if a model does not run on the data, or plan or recipe do not fit.
 
     Example:
-        >>> import logging, warnings
+        >>> import warnings
         >>> from torch.utils.data import DataLoader, TensorDataset
         >>> try:
         ...     from lightning.pytorch import Trainer
@@ -108,9 +106,8 @@ class DistillationModule(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._given = (Plan.load(plan) if isinstance(plan, str | Path) else plan, recipe)
         stated: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites, "seed": seed}
-        self._looked = Preparation.look(student, teacher, data, plan=self._given[0], recipe=recipe, **stated)
+        self._looked = Preparation.look(student, teacher, data, plan=plan, recipe=recipe, **stated)
         self.metric_name, self._metric = self._looked.pair.facts.task.metric(metric)
         self._lr, self._make_optimizer = lr, optimizer
         self.distiller, self._source = self._begun()
@@ -190,11 +187,9 @@ class DistillationModule(LightningModule):
                 "A distillation goes on from a checkpoint of one. Found one without a plan. Use one that a "
                 "DistillationModule was saved in, or begin anew."
             )
-        plan, recipe = self._given
-        given: dict[str, Any] = {"plan": plan, "recipe": None if recipe is None else Recipe.load(recipe)}
-        saved = as_begun(Plan.model_validate(checkpoint[_PLAN]), "the checkpoint", settings={}, **given)
+        looked = self._looked.as_begun(Plan.model_validate(checkpoint[_PLAN]), "the checkpoint")
         self.close()
-        self._looked = Preparation(self._looked.pair, saved, self._looked.seed)
+        self._looked = looked
         self.distiller, self._source = self._begun()
 
     def close(self) -> None:

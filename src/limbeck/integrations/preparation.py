@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from limbeck.batch import Adapt, ReadOutput, move
+from limbeck.batch import Adapt, ReadOutput, device_of, move
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning import Pair, Plan, build, check_plan, fit_targets
 from limbeck.planning.require_models import require_models
@@ -18,6 +17,7 @@ from limbeck.planning.starting import start_student
 from limbeck.planning.stated import Layouts, Sites, refuse_both
 from limbeck.randomness import seed_all
 from limbeck.recipe.recipe import Recipe
+from limbeck.resuming import as_begun
 from limbeck.teachers.live import Teacher
 from limbeck.training.surroundings import undisturbed
 
@@ -32,11 +32,13 @@ class Preparation:
         pair: models, the first batches of the data, and what was learnt of them.
         plan: fits the pair.
         seed: of everything random before the first step.
+        given: the plan and the recipe that the user gave, ``None`` for what was not given.
     """
 
     pair: Pair
     plan: Plan
     seed: int
+    given: tuple[Plan | None, Recipe | None] = (None, None)
 
     @classmethod
     def look(
@@ -84,10 +86,23 @@ class Preparation:
             said = start_student(student, teacher, (recipe if known is None else known).start)
             pair = Pair.look(teacher, student, data, hold=False, show=False, **stated)
             if known is None:
-                return cls(pair, pair.plan(recipe, show=False).with_choices(*said), seed)
+                return cls(pair, pair.plan(recipe, show=False).with_choices(*said), seed, (known, wanted))
             reading: dict[str, Any] = {"layouts": layouts, "read_output": pair.read_output}
             checked = check_plan(known, student, teacher, pair.batches[0], **reading)
-            return cls(pair, checked.with_choices(*said), seed)
+            return cls(pair, checked.with_choices(*said), seed, (known, wanted))
+
+    def as_begun(self, saved: Plan, where: str) -> Preparation:
+        """The same with the plan that a training was begun with.
+
+        Args:
+            saved: the plan.
+            where: the training was saved, for the error.
+
+        Raises:
+            RunError: if the user gave another plan or recipe; names each difference.
+        """
+        plan, recipe = self.given
+        return replace(self, plan=as_begun(saved, where, plan=plan, recipe=recipe, settings={}))
 
     def begin(self, total_steps: int) -> tuple[Distiller, Teacher]:
         """The distiller with its targets fitted, and its teacher on the student's device; both are to be closed.
@@ -99,7 +114,7 @@ class Preparation:
             LimbeckError: if the plan does not run on the first batches.
         """
         student, teacher = self.pair.student, self.pair.teacher
-        device = next((each.device for each in student.parameters()), torch.device("cpu"))
+        device = device_of(student)
         teacher.to(device)
         pair = replace(self.pair, batches=tuple(move(each, device) for each in self.pair.batches))
         with undisturbed(student):

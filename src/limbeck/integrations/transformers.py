@@ -17,8 +17,6 @@ from limbeck.integrations.measured import Measured
 from limbeck.integrations.preparation import Preparation, Recipes
 from limbeck.planning import Plan
 from limbeck.planning.stated import Layouts, Sites
-from limbeck.recipe.recipe import Recipe
-from limbeck.resuming import resumed_plan
 from limbeck.teachers.live import Teacher
 
 try:
@@ -128,10 +126,9 @@ class DistillationTrainer(Trainer):
         self.distiller: Distiller | None = None
         # The distiller's loss is a mean already: the Trainer divides it by the number of micro-batches.
         self.model_accepts_loss_kwargs = False
-        self._given = (Plan.load(plan) if isinstance(plan, str | Path) else plan, recipe)
         stated: dict[str, Any] = {"adapt": adapt, "output": output, "layouts": layouts, "sites": sites}
         self._looked = Preparation.look(
-            student, teacher, self._first_batches(), plan=self._given[0], recipe=recipe, seed=args.seed, **stated
+            student, teacher, self._first_batches(), plan=plan, recipe=recipe, seed=args.seed, **stated
         )
         self._source: Teacher | None = None
         self._measured = Measured(())
@@ -228,12 +225,10 @@ class DistillationTrainer(Trainer):
             self.model = self.callback_handler.model = student
 
     def _go_on_with_the_plan_of(self, checkpoint: Path) -> None:
-        plan, recipe = self._given
-        given: dict[str, Any] = {"plan": plan, "recipe": None if recipe is None else Recipe.load(recipe)}
-        saved = resumed_plan(checkpoint, settings={}, **given)
-        if saved is None:
+        file = checkpoint / PLAN_FILE
+        if not file.is_file():
             raise _not_ours(checkpoint, PLAN_FILE)
-        self._looked = Preparation(self._looked.pair, saved, self._looked.seed)
+        self._looked = self._looked.as_begun(Plan.load(file), str(checkpoint))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

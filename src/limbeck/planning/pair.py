@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import limbeck.similarity
-from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, move, read_logits, tensors, unwrap
+from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, device_of, move, read_logits, tensors, unwrap
 from limbeck.cache.keyed import AdaptKeyed
 from limbeck.cache.keying import KeyedLoaders, Keys, key_loaders
 from limbeck.capture import Anatomy, probe
@@ -121,7 +121,7 @@ class Pair:
         """
         require_models(teacher, student)
         adapt, read_output = adapt or adapt_batch, output or read_logits
-        device = device if device is not None else _device(student)
+        device = device if device is not None else device_of(student)
         samples, note = sample_count(train), None
         if validation is None and hold:
             train, validation, note = _divided(train, seed)
@@ -300,10 +300,6 @@ def _linear(model: nn.Module, head: str | None) -> nn.Linear | None:
     """The module of that name, if it is a linear layer."""
     module = None if head is None else unwrap(model).get_submodule(head)
     return module if isinstance(module, nn.Linear) else None
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((each.device for each in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 def _shape(anatomy: Anatomy) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from limbeck.choice import Choice
-from limbeck.initialising import copy_layers
+from limbeck.initialising import copy_layers, state_tensors
 from limbeck.recipe.recipe import Start
 
 
@@ -30,15 +30,11 @@ def start_student(student: nn.Module, teacher: nn.Module, start: Start) -> tuple
 @contextmanager
 def started(student: nn.Module, teacher: nn.Module, start: Start) -> Iterator[tuple[Choice, ...]]:
     """As :func:`start_student` while entered; afterwards the student has its own weights again."""
-    own = {} if start == "as-given" else {name: each.clone() for name, each in _weights(student).items()}
+    own = {} if start == "as-given" else {name: each.clone() for name, each in state_tensors(student).items()}
     try:
         yield start_student(student, teacher, start)
     finally:
         with torch.no_grad():
-            weights = _weights(student)
+            weights = state_tensors(student)
             for name, each in own.items():
                 weights[name].copy_(each)
-
-
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: each for name, each in model.state_dict().items() if isinstance(each, torch.Tensor)}

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from limbeck.batch import Adapt, Batch, ReadOutput, call, logits_of, move
+from limbeck.batch import Adapt, Batch, ReadOutput, call, device_of, logits_of, move
 from limbeck.capture.capture import Captured
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import DataError
@@ -127,9 +127,9 @@ class Judge:
 def own_losses(distiller: Distiller) -> list[int]:
     """The places, among the losses of a distiller, of the student's own loss of its labels, where it acts."""
     first = len(distiller.terms)
-    weighed = distiller.judging_weights > 0
     places = [first + index for index, each in enumerate(distiller.outputs) if isinstance(each, OwnLoss)]
-    return [place for place in places if weighed[place]]
+    weights = distiller.judging_weights if places else ()
+    return [place for place in places if weights[place] > 0]
 
 
 @torch.no_grad()
@@ -184,7 +184,7 @@ def answers(
 
 
 def _run(model: nn.Module, batches: Iterable[Batch], read_output: ReadOutput) -> Iterator[tuple[Any, Any]]:
-    device = next((each.device for each in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with evaluating(model):
         for batch in batches:
             placed = move(batch, device)
