@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limbeck.planning import Plan
     from limbeck.recipe import Recipe
     from limbeck.report import Report
-    from limbeck.teachers import Teacher
+    from limbeck.teachers import Committee, Teacher
 
 __version__ = "0.1.0.dev0"
 
@@ -43,6 +43,7 @@ _HOMES = {
     "Plan": "limbeck.planning",
     "Recipe": "limbeck.recipe",
     "Report": "limbeck.report",
+    "Committee": "limbeck.teachers",
     "Teacher": "limbeck.teachers",
 }
 
@@ -50,6 +51,7 @@ __all__ = [
     "Batch",
     "Capture",
     "Captured",
+    "Committee",
     "Distiller",
     "Feature",
     "FeatureSpec",

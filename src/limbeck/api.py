@@ -24,14 +24,16 @@ from limbeck.recipe.recipe import Recipe, known_start
 from limbeck.report.report import Report
 from limbeck.sources import load_weights
 from limbeck.sources.rebuild import builds_safely, rebuild
+from limbeck.teachers.committee import Teachers, as_teacher
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.surroundings import undisturbed
+from limbeck.training.trackers import TrackerChoice
 
 
 def plan(
-    teacher: nn.Module,
+    teacher: Teachers,
     student: nn.Module,
     data: Iterable[Any],
     *,
@@ -45,7 +47,7 @@ def plan(
     """Look at two models and their data, and say how one would be distilled into the other. Nothing is trained.
 
     Args:
-        teacher: any module.
+        teacher: any module; of several in a list or dict a :class:`~limbeck.Committee` is made.
         student: any module.
         data: loader of batches that both models run on: ``x``, ``(x, y)``, or dicts with labels under a usual name.
         recipe: name of a shipped recipe, path of a YAML file, or its content.
@@ -62,6 +64,7 @@ def plan(
     Raises:
         LimbeckError: if a model does not run on the data, or the recipe cannot be used on this pair.
     """
+    teacher = as_teacher(teacher)
     require_models(teacher, student)
     with undisturbed(teacher, student):
         seed_all(seed)
@@ -74,7 +77,7 @@ def plan(
 
 
 def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridden here
-    teacher: nn.Module,
+    teacher: Teachers,
     student: nn.Module,
     train: Iterable[Any],
     *,
@@ -97,6 +100,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     cache: str | Path | None = None,
     cache_encoding: str | None = None,
     cache_views: int | None = None,
+    cache_top_k: int | None = None,
     seed: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
@@ -104,6 +108,7 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     resume: bool = False,
     replan: bool = False,
     check_teacher: bool = True,
+    tracker: TrackerChoice = "auto",
     progress: bool = True,
 ) -> Report:
     """Distil a teacher into a student, which is trained in place. Whatever is not given is chosen and reported.
@@ -112,7 +117,8 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
     training mode; only a batch norm that is in evaluation mode in a student that is in training mode stays so.
 
     Args:
-        teacher: any module; it is run, never changed.
+        teacher: any module; it is run, never changed. Of several in a list or dict a :class:`~limbeck.Committee` is
+            made.
         student: any module.
         train: loader of training batches.
         validation: loader to select with; 10 % of a map-style training set is held out if there is none.
@@ -141,6 +147,8 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         cache_encoding: ``float32``, ``float16`` (if not given), ``int8`` or ``pca``; the report says how exact it is.
         cache_views: how many augmented views of each sample are shown in turn and kept; 8 where the data set draws
             random numbers, else 1.
+        cache_top_k: keep of the teacher's logits only so many of the most probable classes of each answer, and what all
+            others have together, for large vocabularies; all logits if not given. The report says what is lost.
         seed: of everything random; the plan's (0) if not given.
         device: where to train; chosen by accelerate if not given.
         precision: ``no``, ``bf16`` or ``fp16``; chosen by the device if not given.
@@ -149,6 +157,9 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
             they need not be given again, and others are refused.
         replan: plan anew if the given plan no longer fits, and print the difference, which the report shows too.
         check_teacher: refuse a teacher that answers no better than chance.
+        tracker: what follows the training beside ``run_dir``: a name that accelerate knows (``tensorboard``, ``wandb``,
+            ``mlflow``, ``trackio`` and others), a tracker of :mod:`accelerate.tracking` that you made, several of
+            both, or ``none``. ``auto`` is TensorBoard, written into ``run_dir``, where both are there.
         progress: whether to show progress bars on a terminal.
 
     Returns:
@@ -183,15 +194,16 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         output=output,
         layouts=layouts,
         sites=sites,
-        cache=None if cache is None else CacheSettings(cache, cache_encoding, cache_views),
+        cache=None if cache is None else CacheSettings(cache, cache_encoding, cache_views, cache_top_k),
         device=device,
         run_dir=None if run_dir is None else Path(run_dir),
         resume=resume,
         replan=replan,
         check_teacher=check_teacher,
+        tracker=tracker,
         progress=progress,
     )  # fmt: skip
-    return Pipeline(teacher, student, train, validation, options).run()
+    return Pipeline(as_teacher(teacher), student, train, validation, options).run()
 
 
 def load(run_dir: str | Path, *, student: nn.Module | str | None = None) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -68,4 +69,4 @@ class Feature(NamedTuple):
         return self.x[torch.arange(len(self.x), device=self.x.device), last]
 
 
-Features = dict[str, Feature]
+Features = Mapping[str, Feature]

@@ -13,6 +13,7 @@ from limbeck.batch import unwrap
 from limbeck.choice import Choice
 from limbeck.errors import ModelError
 from limbeck.mapping.best_path import best_path
+from limbeck.teachers.committee import Committee
 
 Which = Literal["spread", "first", "last"]
 
@@ -66,7 +67,7 @@ def copy_layers(student: nn.Module, teacher: nn.Module, which: Which = "spread")
             on sentence pairs in Wang et al. 2023 (arXiv 2305.15032), or the ``last``.
 
     Raises:
-        ModelError: if nothing fits.
+        ModelError: if nothing fits, or the teacher is a committee of several.
 
     Example:
         >>> def network(blocks):
@@ -77,6 +78,11 @@ def copy_layers(student: nn.Module, teacher: nn.Module, which: Which = "spread")
         >>> torch.equal(student["blocks"][2].weight, teacher["blocks"][5].weight)
         True
     """
+    if isinstance(teacher, Committee):
+        raise ModelError(
+            f"A student starts with the layers of one teacher. Found a committee of {', '.join(teacher.members)}. Call "
+            "limbeck.copy_layers(student, member) before, and let the student start as it is given."
+        )
     mine, theirs = (state_tensors(model) for model in (student, teacher))
     outside, within = _fitting(_tree(mine), _tree(theirs), which)
     tensors = outside | within

@@ -16,9 +16,10 @@ from limbeck.planning.build import TaskLoss
 from limbeck.planning.caching import CacheSettings
 from limbeck.planning.stated import Layouts, Sites, refuse_both
 from limbeck.recipe.recipe import Recipe, Start
-from limbeck.resuming import resumed_cache
+from limbeck.resuming import resumed_cache, resumed_tracker
 from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer
+from limbeck.training.trackers import TrackerChoice, Trackers, trackers_for
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Options:
     resume: bool = False
     replan: bool = False
     check_teacher: bool = True
+    tracker: TrackerChoice = "auto"
     progress: bool = True
     names: tuple[str, str] | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)
@@ -56,18 +58,26 @@ class Options:
         refuse_both(self.recipe, self.plan)
         if self.resume and self.run_dir is None:
             raise RunError("What is resumed is the run in a folder. Found none. Give run_dir= (--run-dir).")
+        _ = self.trackers  # what cannot track fails before anything is computed
+
+    @property
+    def trackers(self) -> Trackers:
+        """The trackers, those that are known by name as names."""
+        return trackers_for(self.tracker, self.run_dir)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` keeps of what was said."""
-        return {**self.sources, "cache": None if self.cache is None else self.cache.plain()}
+        named = [each for each in self.trackers if isinstance(each, str)]
+        return {**self.sources, "cache": None if self.cache is None else self.cache.plain(), "tracker": named}
 
     def as_begun(self) -> Options:
-        """The same with the cache of the run that is resumed, if one is.
+        """The same with the cache and the trackers of the run that is resumed, if one is.
 
         Raises:
             RunError: if another is given.
         """
         if not self.resume or self.run_dir is None:
             return self
-        return replace(self, cache=resumed_cache(self.run_dir, self.cache))
+        cache, tracker = resumed_cache(self.run_dir, self.cache), resumed_tracker(self.run_dir, self.tracker)
+        return replace(self, cache=cache, tracker=tracker)

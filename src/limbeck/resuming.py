@@ -12,6 +12,7 @@ from limbeck.planning.plan import Plan
 from limbeck.recipe.recipe import Recipe, Start
 from limbeck.recipe.settings import Settings
 from limbeck.training.run_folder import RunFolder
+from limbeck.training.trackers import AUTO, TrackerChoice
 
 # What a recipe or plan says about itself changes no number.
 _WORDS = {"name", "summary", "task", "reasons"}
@@ -39,8 +40,9 @@ def resumed_plan(
     Raises:
         RunError: if any of them is not that of the run; names each, with both values.
     """
-    file = run_dir / "plan.yaml"
-    if not file.is_file():
+    # Where recipes raced, the plan of the run may be that of another one than it was begun with.
+    file = next(iter(RunFolder(run_dir).raced), run_dir / "plan.yaml")
+    if not (run_dir / "plan.yaml").is_file():
         return None
     return as_begun(Plan.load(file), str(run_dir), recipe=recipe, plan=plan, settings=settings, start=start)
 
@@ -65,10 +67,24 @@ def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings |
             raise _otherwise(str(run_dir), [f"the teacher is not cached there and in '{given.place}' now"])
         return begun
     both = [("cache_encoding", begun.encoding, given.encoding), ("cache_views", begun.views, given.views)]
+    both.append(("cache_top_k", begun.top_k, given.top_k))
     pairs = [each for each in both if each[-1] is not None]
     if changed := _said(pairs):
         raise _otherwise(str(run_dir), changed)
-    return CacheSettings(given.place, begun.encoding, begun.views)
+    return CacheSettings(given.place, begun.encoding, begun.views, begun.top_k)
+
+
+def resumed_tracker(run_dir: Path, given: TrackerChoice) -> TrackerChoice:
+    """What tracks the run in a folder: what did when it was begun, unless something else is said now.
+
+    Args:
+        run_dir: folder of the run.
+        given: what is said now.
+    """
+    folder = RunFolder(run_dir)
+    if given != AUTO or not folder.exists:
+        return given
+    return folder.description.get("tracker", given)
 
 
 def as_begun(

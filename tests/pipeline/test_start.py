@@ -12,7 +12,7 @@ import limbeck
 from limbeck.distiller import Distiller
 from limbeck.errors import ModelError, RecipeError, RunError
 from limbeck.pipeline import Pipeline
-from limbeck.training import Interrupted, Trainer
+from limbeck.training import Interrupted, SideBySide
 from tests.integrations.berts import bert, sentences
 from tests.toys import loader, pair
 
@@ -42,13 +42,13 @@ def same(one, other):
 def first_student(monkeypatch):
     """The state of the student that the training began with."""
     seen = []
-    fit = Trainer.fit
+    fit = SideBySide.fit
 
     def watching(self, *arguments, **options):
-        seen.append(copy.deepcopy(self.distiller.student.state_dict()))
+        seen.append(copy.deepcopy(self.candidates[0].distiller.student.state_dict()))
         return fit(self, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "fit", watching)
+    monkeypatch.setattr(SideBySide, "fit", watching)
     return seen
 
 

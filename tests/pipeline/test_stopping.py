@@ -12,14 +12,14 @@ from limbeck.pipeline import Pipeline
 from limbeck.planning import Pair
 from limbeck.recipe import Recipe, Settings
 from limbeck.search.rates import RateSearch
-from limbeck.training import Candidate, Interrupted, Trainer
+from limbeck.training import Candidate, Interrupted, SideBySide
 from tests.toys import loader, pair
 
 
 @pytest.fixture(autouse=True)
 def _few_rates():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limbeck.pipeline.RateSearch", partial(RateSearch, grid=(1e-3, 1e-2)))
+        patch.setattr("limbeck.search.entering.GRID", (1e-3, 1e-2))
         yield
 
 
@@ -86,14 +86,14 @@ def test_after_training_the_report_is_made_up_for(monkeypatch, tmp_path):
 
 
 def test_a_resumed_run_keeps_the_reason_of_the_rate_it_found(monkeypatch, tmp_path):
-    fit = Trainer.fit
+    fit = SideBySide.fit
 
     def stopped(self, *given, **options):
-        if self.label is None and self._checkpoint is None:
+        if self.candidates[0]._checkpoint is None:
             return fit(self, *given, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "fit", stopped)
+    monkeypatch.setattr(SideBySide, "fit", stopped)
     with pytest.raises(Interrupted):
         distill(run_dir=tmp_path / "run", lr="auto")
     monkeypatch.undo()
@@ -146,14 +146,14 @@ def test_checkpoints_do_not_wait_for_a_look_at_validation(monkeypatch, tmp_path)
     saved = []
     monkeypatch.setattr("limbeck.training.checkpoint.Checkpoint.save", lambda _, state: saved.append(state.step))
     monkeypatch.setattr("limbeck.training.candidate._TRAINED_TO_SAVED", 0)
-    monkeypatch.setattr("limbeck.pipeline.Trainer", partial(Trainer, save_every=0.0))
+    monkeypatch.setattr("limbeck.search.race.Candidate", partial(Candidate, save_every=0.0))
     distill(run_dir=tmp_path / "run", evaluations=1)
     assert saved == [1, 2, 3, 4, 5]
 
 
 def test_a_run_stopped_before_its_first_checkpoint_goes_on_to_the_same_student(monkeypatch, tmp_path):
     whole = distill().student.state_dict()
-    stopping(monkeypatch, Trainer, "fit")
+    stopping(monkeypatch, SideBySide, "fit")
     with pytest.raises(Interrupted):
         distill(run_dir=tmp_path / "run")
     resumed = distill(run_dir=tmp_path / "run", resume=True).student.state_dict()

@@ -9,6 +9,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+PIECE = 2**24
+"""Numbers of a piece of logits; 64 MB in float32 for each intermediate result."""
 ROWS_ENTRIES = 2**17
 
 

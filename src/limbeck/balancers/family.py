@@ -44,11 +44,13 @@ class Balancer(nn.Module, ABC):
         measure_every: every how many steps it wants :class:`TapNorms`; 0 for never.
         needs_non_negative: whether it takes logarithms or ratios of the losses.
         may_leave_out: whether it may give a loss no weight at all.
+        reads_losses: whether its weights or its state follow from the losses, so that each must be there in every step.
     """
 
     measure_every: ClassVar[int] = 0
     needs_non_negative: ClassVar[bool] = False
     may_leave_out: ClassVar[bool] = False
+    reads_losses: ClassVar[bool] = True
     shares: Tensor
     features: Tensor
 

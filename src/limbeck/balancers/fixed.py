@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,8 @@ class Fixed(Balancer):
         >>> round(balanced.total.item(), 4), [round(each, 4) for each in balanced.weights.tolist()]
         (2.8, [0.8, 0.2])
     """
+
+    reads_losses: ClassVar[bool] = False
 
     def __init__(
         self,

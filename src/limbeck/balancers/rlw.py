@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -37,6 +38,8 @@ class RLW(Balancer):
         >>> round(first.sum().item(), 4), torch.equal(first, balancer(torch.ones(2)).weights)
         (1.0, False)
     """
+
+    reads_losses: ClassVar[bool] = False
 
     def __init__(self, groups: Sequence[str], /, *, shares: Sequence[float] | None = None, seed: int = 0) -> None:
         super().__init__(groups, shares=shares)

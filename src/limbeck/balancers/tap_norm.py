@@ -76,6 +76,7 @@ class TapNorm(Balancer):
     """
 
     measure_every: ClassVar[int] = 10
+    reads_losses: ClassVar[bool] = False
     log_ratio: Tensor
     cosine: Tensor
     count: Tensor

@@ -15,6 +15,7 @@ from limbeck.cache.field import Field
 from limbeck.cache.files import Files
 from limbeck.cache.origin import Origin
 from limbeck.cache.remote_files import RemoteFiles, files_at
+from limbeck.cache.top_exactness import TopExactness
 from limbeck.errors import CacheError
 
 _HEADER = "header.json"
@@ -98,12 +99,13 @@ class Cache:
         known = self._header()["fields"].get(name)
         return None if known is None else tuple(known["shape"])
 
-    def exactness(self) -> dict[str, Exactness]:
+    def exactness(self) -> dict[str, Exactness | TopExactness]:
         """How exact each field was found to be."""
-        fields = self._header()["fields"]
-        return {name: Exactness(*each["exactness"]) for name, each in fields.items() if "exactness" in each}
+        known = {name: each["exactness"] for name, each in self._header()["fields"].items() if "exactness" in each}
+        kinds = {len(kind._fields): kind for kind in (Exactness, TopExactness)}
+        return {name: kinds[len(each)](*each) for name, each in known.items()}
 
-    def remember(self, exactness: Mapping[str, Exactness]) -> None:
+    def remember(self, exactness: Mapping[str, Exactness | TopExactness]) -> None:
         """Write down how exact fields are."""
         with self.files.locked(_HEADER):
             header = self._header()

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from limbeck.batch import Batch, KnownLogits, ReadOutput, first_tensor, map_tensors, read_logits
+from limbeck.cache.answers import AnswerForm, WholeAnswers, apart
 from limbeck.cache.cache import Cache
 from limbeck.cache.exactness import Exactness, ExactnessMeter
 from limbeck.cache.field import Field
 from limbeck.cache.form import Form
+from limbeck.cache.top_exactness import TopExactness
 from limbeck.capture.capture import Captured
 from limbeck.errors import CacheError, DataError
 from limbeck.features import Feature
 from limbeck.links import FeatureSpec
 from limbeck.teachers.feature_source import FeatureSource
 
-# No site's folder begins so.
-LOGITS = "+logits"
 # Rounding differs between batch sizes and devices, by far less than between teachers; in half precision by more.
 _TOLERANCE, _HALF_TOLERANCE = 0.02, 0.05
 
@@ -49,7 +49,7 @@ class CachedTeacher:
         sites: what is known of the teacher's sites.
         forms: in what form each site is stored.
         read_output: takes the logits from what the model returned.
-        logits: shape of a sample's logits; ``None`` to store none.
+        answers: in what form logits are stored; ``None`` to store none.
         autocast: gives the surroundings that the live teacher runs in; none by default, which is full precision.
 
     Raises:
@@ -64,18 +64,18 @@ class CachedTeacher:
         sites: Sequence[FeatureSpec],
         forms: Sequence[Form],
         read_output: ReadOutput = read_logits,
-        logits: tuple[int, ...] | None = None,
+        answers: AnswerForm | None = None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.live, self.cache, self.uses = live, cache, Uses()
         self.sites = {spec.site: spec for spec in sites}
         self.forms = {str(form): form for form in forms}
-        self.read_output, self._autocast = read_output, autocast
+        self.read_output, self.answers, self._autocast = read_output, answers, autocast
         self._fields: dict[str, Field] = {
             name: cache.field(name, form.shape(self.sites[form.site])) for name, form in self.forms.items()
         }
-        if logits is not None:
-            self._fields[LOGITS] = cache.field(LOGITS, logits, encoding="float32")
+        for name, stored in {} if answers is None else answers.fields.items():
+            self._fields[name] = cache.field(name, stored.shape, encoding=stored.encoding)
         sets = cache.origin.data.values()
         self._samples, self._views = np.array([each.samples for each in sets]), np.array([each.views for each in sets])
         # Numbers of the first sample and of the first row of each data set.
@@ -101,10 +101,10 @@ class CachedTeacher:
 
     @property
     def holds_answers(self) -> bool:
-        """Whether logits are stored."""
-        return LOGITS in self._fields
+        """Whether all logits are stored."""
+        return isinstance(self.answers, WholeAnswers)
 
-    def fit(self, batches: Iterable[Batch]) -> dict[str, Exactness]:
+    def fit(self, batches: Iterable[Batch]) -> dict[str, Exactness | TopExactness]:
         """Let the encodings take their statistics from half of some batches, and measure them on the other half.
 
         The teacher runs on one batch at a time, and not at all if all of this is known of the cache already.
@@ -113,31 +113,43 @@ class CachedTeacher:
             batches: with keys, as the rows of the second half are stored.
 
         Returns:
-            How exact each field is.
+            How exact each field is; of the most probable classes, what is lost by keeping these only.
 
         Raises:
             DataError: if what the teacher says is not finite.
         """
+        asked = {*self.forms, *({} if self.answers is None else self.answers.meter().found)}
         known = self.cache.exactness()
-        new = {name: field for name, field in self._fields.items() if name not in known or not field.ready}
+        new = asked - known.keys() | {name for name, field in self._fields.items() if not field.ready}
         if new:
-            seen, measured = _halves(list(batches))
-            meters = {name: ExactnessMeter(field.shape[-1]) for name, field in new.items()}
-            for batch in seen if not all(field.ready for field in new.values()) else []:
-                values = self._values(batch)
-                for name, field in new.items():
-                    field.observe(values[name])
-                    meters[name].see(values[name].flatten(0, -2))
-            for field in new.values():
-                field.fit()
-            for batch in measured:
-                values = self._values(batch)
-                self._write(batch, values)
-                for name, field in new.items():
-                    field.measure(values[name], meters[name])
-            self.cache.remember({name: meter.found for name, meter in meters.items()})
+            self._fit(new, *_halves(list(batches)))
             known = self.cache.exactness()
-        return {name: known[name] for name in self._fields}
+        return {name: known[name] for name in self._fields if name in asked}
+
+    def _fit(self, new: set[str], seen: Sequence[Batch], measured: Sequence[Batch]) -> None:
+        """Let these fields take their statistics from some batches, and measure them on others."""
+        fields = {name: field for name, field in self._fields.items() if name in new}
+        meters = {name: ExactnessMeter(field.shape[-1]) for name, field in fields.items() if name in self.forms}
+        answers = None if self.answers is None or len(meters) == len(fields) else self.answers.meter()
+        for batch in seen if not all(field.ready for field in fields.values()) else []:
+            values = self._values(batch, self._computed(batch))
+            for name, field in fields.items():
+                field.observe(values[name])
+                if name in meters:
+                    meters[name].see(values[name].flatten(0, -2))
+        for field in fields.values():
+            field.fit()
+        for batch in measured:
+            captured = self._computed(batch)
+            values = self._values(batch, captured)
+            self._write(batch, values)
+            for name, meter in meters.items():
+                fields[name].measure(values[name], meter)
+            if answers is not None and self.answers is not None:
+                back = {name: self._fields[name].given_back(values[name]) for name in self.answers.fields}
+                answers.add(self.read_output(captured.output).cpu(), self.answers.answers(back), _on_cpu(batch.mask))
+        found: dict[str, Exactness | TopExactness] = {name: meter.found for name, meter in meters.items()}
+        self.cache.remember({**found, **({} if answers is None else answers.found)})
 
     def stored(self, data: str) -> np.ndarray:
         """Numbers of those samples of a data set of which everything is stored in view 0."""
@@ -164,18 +176,21 @@ class CachedTeacher:
         rows = np.concatenate([self._rows(each) for each in batches])
         own: dict[str, list[np.ndarray]] = {name: [] for name in self._fields}
         for batch in batches:
-            for name, values in self._values(batch).items():
+            for name, values in self._values(batch, self._computed(batch)).items():
                 own[name].append(self._fields[name].encode(values))
-        for name, field in self._fields.items():
-            stored = field.rows.read(rows)
-            if not stored.there.any():
-                continue
-            both = np.concatenate(own[name])[stored.there], stored.values[stored.there]
-            apart = _apart(*(field.decode(each, torch.device("cpu")).double() for each in both))
-            if not apart <= (_TOLERANCE if self.cache.origin.precision == "no" else _HALF_TOLERANCE):
+        stored = {name: field.rows.read(rows) for name, field in self._fields.items()}
+        there = np.logical_and.reduce([each.there for each in stored.values()])
+        if not there.any():
+            return
+        now = {name: self._decoded(name, np.concatenate(each)[there]) for name, each in own.items()}
+        then = {name: self._decoded(name, each.values[there]) for name, each in stored.items()}
+        found = {name: apart(now[name], then[name]) for name in self.forms}
+        found |= {} if self.answers is None else self.answers.apart(now, then)
+        for name, difference in found.items():
+            if not difference <= (_TOLERANCE if self.cache.origin.precision == "no" else _HALF_TOLERANCE):
                 raise CacheError(
                     f"The cache in '{self.cache.place}' does not hold what the teacher says now: '{name}' differs by "
-                    f"{100 * apart:.1f} % on {int(stored.there.sum())} samples that were computed again. The teacher's "
+                    f"{100 * difference:.1f} % on {int(there.sum())} samples that were computed again. The teacher's "
                     "code, the data or their order has changed. Give another place (cache=), or "
                     f"{self.cache.files.how_to_remove}."
                 )
@@ -203,12 +218,15 @@ class CachedTeacher:
         if len(found) == len(self._fields) and all(each.there.all() for each in found.values()):
             self.uses.read += 1
             return {name: each.values for name, each in found.items()}
-        values = self._values(batch)
+        values = self._values(batch, self._computed(batch))
         for name, field in self._fields.items():
             field.observe(values[name])
             field.fit()
         self._write(batch, values)
         return {name: field.rows.read(rows).values for name, field in self._fields.items()}
+
+    def _decoded(self, name: str, stored: np.ndarray) -> Tensor:
+        return self._fields[name].decode(stored, torch.device("cpu"))
 
     def _write(self, batch: Batch, values: Mapping[str, Tensor]) -> None:
         if batch.keys is not None:
@@ -226,19 +244,17 @@ class CachedTeacher:
         with _full_precision(batch), self._autocast():
             return self.live(batch)
 
-    def _values(self, batch: Batch) -> dict[str, Tensor]:
-        """What the live teacher says of a batch, in the form of each field.
+    def _values(self, batch: Batch, captured: Captured) -> dict[str, Tensor]:
+        """What the live teacher said of a batch, in the form of each field.
 
         Raises:
             DataError: if a value is not finite.
         """
-        captured = self._computed(batch)
         with _full_precision(batch):
             values = {
                 name: form.of(captured.features[form.site].full_precision()).x for name, form in self.forms.items()
             }
-            if LOGITS in self._fields:
-                values[LOGITS] = self.read_output(captured.output).float()
+            values |= {} if self.answers is None else self.answers.of(self.read_output(captured.output))
         for name, each in values.items():
             if each.shape[1:] != self._fields[name].shape:
                 raise CacheError(
@@ -256,18 +272,11 @@ class CachedTeacher:
     def _captured(self, stored: Mapping[str, np.ndarray], batch: Batch) -> Captured:
         device = first_tensor(batch.inputs).device
         values = {name: self._fields[name].decode(each, device) for name, each in stored.items()}
-        output: Any = KnownLogits(values.pop(LOGITS)) if LOGITS in values else None
+        output = None if self.answers is None else KnownLogits(self.answers.answers(values))
         features: dict[str, Feature] = {}
-        for name, x in values.items():
-            form = self.forms[name]
-            features[form.site] = form.feature(x, self.sites[form.site], batch.mask)
+        for name, form in self.forms.items():
+            features[form.site] = form.feature(values[name], self.sites[form.site], batch.mask)
         return Captured(output, features, {})
-
-
-def _apart(own: Tensor, kept: Tensor) -> float:
-    """Mean difference of values of some samples, as a share of how far the samples are from their mean."""
-    spread = (own - own.mean(0)).abs().mean().maximum(1e-3 * own.abs().mean())
-    return float((own - kept).abs().mean() / spread.clamp_min(1e-12))
 
 
 def _full_precision(batch: Batch) -> AbstractContextManager[Any]:
@@ -288,3 +297,7 @@ def _halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]
         return [map_tensors(batches[0], lambda each: each[samples] if each.ndim and len(each) == size else each)]
 
     return part(slice(size // 2)), part(slice(size // 2, size))
+
+
+def _on_cpu(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask.cpu()

@@ -1,4 +1,4 @@
-"""One thing that is cached of every sample: the feature of a site, or the logits."""
+"""One thing that is cached of every sample: the feature of a site, the logits, or a part of what is known of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from limbeck.cache.encoding import Encoding, encoding
+from limbeck.cache.class_numbers import field_encoding
+from limbeck.cache.encoding import Encoding
 from limbeck.cache.exactness import ExactnessMeter
 from limbeck.cache.files import Files
 from limbeck.cache.rows import Rows
@@ -37,7 +38,7 @@ class Field:
         self, files: Files, shape: Sequence[int], encoded: str, *, counts: Mapping[str, int], rows_per_file: int = 4096
     ) -> None:
         self.files, self.shape, self.counts, self.rows_per_file = files, tuple(shape), counts, rows_per_file
-        self.encoding: Encoding = encoding(encoded)
+        self.encoding: Encoding = field_encoding(encoded)
         self._rows: Rows | None = None
         if self._load() or not self.encoding.fits:
             self._open()
@@ -81,7 +82,7 @@ class Field:
         return stored.reshape(*values.shape[:-1], -1)
 
     def decode(self, stored: np.ndarray, device: torch.device) -> Tensor:
-        """``[B, ..., C]`` in float32 on a device; the small type is what crosses the bus."""
+        """``[B, ..., C]`` in float32, or whole numbers, on a device; the small type is what crosses the bus."""
         tensor = torch.from_numpy(stored)
         if device.type == "cuda":
             tensor = tensor.pin_memory()
@@ -90,8 +91,11 @@ class Field:
 
     def measure(self, values: Tensor, meter: ExactnessMeter) -> None:
         """Take into the meter what comes back of ``[B, ..., C]`` after storing."""
-        back = self.decode(self.encode(values), torch.device("cpu"))
-        meter.add(values.flatten(0, -2), back.flatten(0, -2))
+        meter.add(values.flatten(0, -2), self.given_back(values).flatten(0, -2))
+
+    def given_back(self, values: Tensor) -> Tensor:
+        """``[B, ..., C]`` as it comes back after storing, on the CPU."""
+        return self.decode(self.encode(values), torch.device("cpu"))
 
     def _load(self) -> bool:
         """Take the statistics from disk, if they are there."""

@@ -22,6 +22,7 @@ class Anatomy:
         costs: share of the forward's multiply-adds that is done when a site fires, in (0, 1].
         parameters: number of parameters of the whole model.
         macs: multiply-adds of the whole model for one sample: matrix products, convolutions and attention.
+        members: of a committee of teachers, the anatomy of each by its name, with sites as the committee calls them.
 
     Example:
         >>> spec = FeatureSpec("fc:input", "BC", channels=8, role="head")
@@ -37,6 +38,7 @@ class Anatomy:
     costs: dict[str, float] = field(default_factory=dict)
     parameters: int = 0
     macs: int = 0
+    members: dict[str, Anatomy] = field(default_factory=dict)
 
     def spec(self, site: str) -> FeatureSpec:
         """The spec of a site.

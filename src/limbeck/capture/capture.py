@@ -33,7 +33,7 @@ class Captured(NamedTuple):
 
     output: Any
     features: Features
-    raw: dict[str, Tensor]
+    raw: Mapping[str, Tensor]
     taps: Mapping[str, GradientEdge] = {}
 
 

@@ -45,6 +45,14 @@ CheckTeacher = Annotated[
     typer.Option("--check-teacher/--no-check-teacher", help="Whether to refuse a teacher at chance; yes if not given."),
 ]
 
+TrackerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="tensorboard, wandb, mlflow, trackio or what else accelerate knows, several if repeated, or none; "
+        "TensorBoard in the run folder if not given and installed."
+    ),
+]
+
 
 def distill(
     file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
@@ -56,7 +64,7 @@ def distill(
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
     metric: MetricOption = None, seed: words.Seed = None, device: Device = None, precision: Precision = None,
     search: Search = None, check_teacher: CheckTeacher = None, cache: CacheOption = None,
-    cache_encoding: words.CacheEncoding = None, cache_views: words.CacheViews = None,
+    cache_encoding: words.CacheEncoding = None, cache_views: words.CacheViews = None, tracker: TrackerOption = None,
 ) -> None:  # fmt: skip
     """Distil a teacher into a student; everything that is not said is chosen and reported.
 
@@ -75,6 +83,7 @@ def distill(
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
         "metric": metric, "seed": seed, "device": device, "precision": precision, "search": search,
         "check_teacher": check_teacher, "cache": cache, "cache_encoding": cache_encoding, "cache_views": cache_views,
+        "tracker": tracker or None,
     }  # fmt: skip
     _run(Job.read(file, flags))
 
@@ -92,6 +101,7 @@ def _run(job: Job) -> None:
         run_dir=run_dir,
         resume=job.resume,
         check_teacher=job.check_teacher,
+        tracker=job.tracker,
         names=(job.student, job.teacher),
         sources=job.sources(loaded),
         command=_resuming(job, run_dir),

@@ -72,10 +72,12 @@ class Job(BaseModel):
     cache: str | None = None
     cache_encoding: str | None = None
     cache_views: int | None = Field(default=None, gt=0)
+    cache_top_k: int | None = Field(default=None, gt=0)
     run_dir: Path | None = None
     resume: bool = False
     search: bool = True
     check_teacher: bool = True
+    tracker: str | list[str] = "auto"
 
     @classmethod
     def read(cls, file: Path | None, flags: Mapping[str, Any]) -> Job:
@@ -118,7 +120,8 @@ class Job(BaseModel):
         """Where and how the teacher is cached, if it is."""
         from limbeck.planning.caching import CacheSettings
 
-        return None if self.cache is None else CacheSettings(self.cache, self.cache_encoding, self.cache_views)
+        how = (self.cache_encoding, self.cache_views, self.cache_top_k)
+        return None if self.cache is None else CacheSettings(self.cache, *how)
 
     @property
     def planned_recipe(self) -> Recipe:

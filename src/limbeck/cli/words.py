@@ -54,6 +54,9 @@ Imports = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random; the plan's or 0 if not given.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 CacheEncoding = Annotated[str | None, typer.Option(help="float32, float16, int8 or pca; float16 if not given.")]
+CacheTopK = Annotated[
+    int | None, typer.Option(min=1, help="Keep so many of the most probable classes of each answer only; else all.")
+]
 CacheViews = Annotated[
     int | None, typer.Option(min=1, help="Augmented views of each sample; 8 if not given and the data is augmented.")
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +16,9 @@ from limbeck.balancers.family import FEATURE, OUTPUT, Balancer, TapNorms
 from limbeck.batch import Batch, ReadOutput, logits_of, read_logits
 from limbeck.capture.capture import Capture, Captured
 from limbeck.context import Context
+from limbeck.distiller.dropping import Dropping
 from limbeck.distiller.names import unique_names
-from limbeck.distiller.tap_norms import measure, over_processes
+from limbeck.distiller.tap_norms import gradient_shares, measure, over_processes
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import DataError
@@ -61,6 +63,8 @@ class Distiller(nn.Module):
         read_output: takes the logits from what a model returned.
         next_token: whether the answer at a position is to be the label of the position behind it, as in causal language
             models whose labels are their inputs; output losses get the labels moved.
+        dropping: which members of a committee of teachers are left out of a step of the training; ``None`` for none.
+            Of a term that is left out, loss and weight are 0.
 
     Example:
         >>> from limbeck.balancers import Fixed
@@ -83,6 +87,7 @@ class Distiller(nn.Module):
         total_steps: int | None = None,
         read_output: ReadOutput = read_logits,
         next_token: bool = False,
+        dropping: Dropping | None = None,
     ) -> None:
         super().__init__()
         groups = (FEATURE,) * len(terms) + (OUTPUT,) * len(outputs)
@@ -101,11 +106,13 @@ class Distiller(nn.Module):
         self.total_steps = total_steps
         self.read_output = read_output
         self.next_token = next_token
+        self.dropping = dropping
         self.names = unique_names(terms, outputs)
         self._capture = Capture(student, self.student_sites)
         self._done = 0
         self._since_step = 0
         self._last: tuple[Tensor, TapNorms | None] | None = None
+        self._norms: TapNorms | None = None
 
     @property
     def student_sites(self) -> tuple[FeatureSpec, ...]:
@@ -140,7 +147,8 @@ class Distiller(nn.Module):
     @property
     def leaves_parameters_out(self) -> bool:
         """Whether a step may give some parameters no gradient, which DDP must be told."""
-        return any(isinstance(each, TermGroup) and each.association.leaves_links_out for each in self._terms)
+        drops = self.dropping is not None and self.dropping.probability > 0
+        return drops or any(isinstance(each, TermGroup) and each.association.leaves_links_out for each in self._terms)
 
     @property
     def trains_answers(self) -> bool:
@@ -181,9 +189,10 @@ class Distiller(nn.Module):
                 "run the student, call distiller.student."
             )
         captured = self._capture(self._inputs(batch), batch.mask)
-        each = self._losses(captured, teacher, batch)
+        kept = self._kept()
+        each = self._losses(captured, teacher, batch, kept)
         losses = torch.stack(each)
-        balanced = self.balancer(losses, self._strengths(losses))
+        balanced = self.balancer(losses, self._strengths(losses, kept))
         if self.training and torch.is_grad_enabled():
             self._remember(each, losses.detach(), captured)
         return DistillOutput(balanced.total, losses.detach(), balanced.weights, captured.output)
@@ -202,10 +211,24 @@ class Distiller(nn.Module):
     def step(self) -> None:
         """Move balancer and schedule on; call it once after each optimizer step."""
         if self._last is not None:
-            self.balancer.step(*over_processes(*self._last))
+            losses, norms = over_processes(*self._last)
+            self.balancer.step(losses, norms)
+            self._norms = self._norms if norms is None else norms
         self._last = None
         self._since_step = 0
         self._done += 1
+
+    def gradient_shares(self, weights: Float[Tensor, " L"]) -> dict[str, float]:
+        """By name, what part of the pull at its tap each feature term has; empty unless the balancer measures that.
+
+        Args:
+            weights: of the losses, as a forward gave them; the gradients are those that were measured last.
+        """
+        if self._norms is None:
+            return {}
+        outputs = self.balancer.select(OUTPUT)
+        found = gradient_shares(self._norms, weights.to(outputs), self.balancer.shares, outputs).tolist()
+        return {name: share for name, share in zip(self.names, found, strict=True) if math.isfinite(share)}
 
     def close(self) -> None:
         """Take the hooks off the student."""
@@ -237,10 +260,23 @@ class Distiller(nn.Module):
             )
         return {**batch.inputs, "labels": batch.targets}
 
-    def _losses(self, captured: Captured, teacher: Captured | None, batch: Batch) -> list[Float[Tensor, ""]]:
+    def _kept(self) -> list[float]:
+        """By what the weight of each term is multiplied in this step: 0 where its member is left out."""
+        if self.dropping is None or not self.training:
+            return [1.0] * len(self.terms)
+        factors = dict(zip(self.dropping.members, self.dropping.factors(self._done), strict=True))
+        return [factors.get(term.member, 1.0) for term in self._terms]
+
+    def _losses(
+        self, captured: Captured, teacher: Captured | None, batch: Batch, kept: Sequence[float]
+    ) -> list[Float[Tensor, ""]]:
         theirs = {} if teacher is None else teacher.features
         context = Context(targets=batch.targets, keys=batch.keys)
-        losses = [term(captured.features, theirs, context) for term in self.terms]
+        whole = self.balancer.reads_losses
+        losses = [
+            term(captured.features, theirs, context) if whole or factor > 0 else self.balancer.shares.new_zeros(())
+            for term, factor in zip(self.terms, kept, strict=True)
+        ]
         if len(self.outputs):
             answered = context._replace(
                 mask=batch.mask,
@@ -256,10 +292,11 @@ class Distiller(nn.Module):
         """The teacher's logits, if a loss reads them: a teacher that is stopped early has none."""
         return logits_of(teacher.output, self.read_output) if teacher is not None and self.needs_answers else None
 
-    def _strengths(self, losses: Float[Tensor, " L"]) -> Float[Tensor, " L"] | None:
-        if self.schedule is None:
+    def _strengths(self, losses: Float[Tensor, " L"], kept: Sequence[float]) -> Float[Tensor, " L"] | None:
+        if self.schedule is None and self.dropping is None:
             return None
-        return self._spread(self.schedule(self.progress)).to(losses)
+        scheduled = self._spread(Strength() if self.schedule is None else self.schedule(self.progress))
+        return (scheduled * torch.tensor([*kept, *[1.0] * len(self.outputs)])).to(losses)
 
     def _spread(self, strength: Strength) -> Float[Tensor, " L"]:
         return torch.tensor([strength.feature] * len(self.terms) + [strength.output] * len(self.outputs))

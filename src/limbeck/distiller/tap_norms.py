@@ -70,6 +70,29 @@ def measure(
     return TapNorms(feature, output, cosine)
 
 
+def gradient_shares(
+    norms: TapNorms, weights: Float[Tensor, " L"], shares: Float[Tensor, " L"], outputs: Float[Tensor, " L"]
+) -> Float[Tensor, " L"]:
+    """Each feature term's part of what pulls at its tap, the length of its gradient beside that of the outputs.
+
+    NaN for output terms and for what was not measured.
+
+    Args:
+        norms: the last that were measured.
+        weights: of each loss.
+        shares: of each loss within its group, as it was measured with.
+        outputs: 1 for each output loss, 0 for the others. The mean of their weights counts.
+
+    Example:
+        >>> feature, output = torch.tensor([0.5, torch.nan]), torch.tensor([2.0, torch.nan])
+        >>> norms, outputs = TapNorms(feature, output, torch.zeros(2)), torch.tensor([0.0, 1.0])
+        >>> round(gradient_shares(norms, torch.tensor([4.0, 1.5]), torch.ones(2), outputs)[0].item(), 3)
+        0.4
+    """
+    feature, output = norms.feature * weights, norms.output * (weights * outputs).sum() / (shares * outputs).sum()
+    return feature / (feature + output)
+
+
 def _measurable(captured: Captured, sites: Sequence[str]) -> dict[str, GradientEdge]:
     """The tap of each site that needs gradients."""
     frozen = [site for site in dict.fromkeys(sites) if not captured.raw[site].requires_grad]

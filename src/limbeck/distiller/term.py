@@ -15,6 +15,7 @@ from limbeck.links import Link
 from limbeck.losses.family import FeatureLoss, InformedLoss
 from limbeck.projectors.family import Projector
 from limbeck.targets.family import FittedTarget, Target
+from limbeck.teachers.committee import member_of
 
 
 class Term(nn.Module):
@@ -68,6 +69,11 @@ class Term(nn.Module):
     def name(self) -> str:
         """The two sites, student first."""
         return f"{self.link.student.site} <- {self.link.teacher.site}"
+
+    @property
+    def member(self) -> str:
+        """The teacher whose site it is, where there is a committee of several."""
+        return member_of(self.link.teacher.site)
 
     @property
     def members(self) -> tuple[Term, ...]:

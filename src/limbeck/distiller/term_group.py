@@ -60,6 +60,11 @@ class TermGroup(nn.Module):
         return f"{type(self.association).__name__} of {len(self.terms)} links"
 
     @property
+    def member(self) -> str:
+        """The teacher whose sites they are, where there is a committee of several."""
+        return self.members[0].member
+
+    @property
     def tap(self) -> str:
         """The deepest of the student's sites, where gradients of this group are measured."""
         return max((term.link.student for term in self.members), key=lambda spec: spec.depth).site

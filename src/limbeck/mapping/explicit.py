@@ -29,6 +29,7 @@ class Explicit(Mapper):
     """
 
     order_preserving: ClassVar[bool] = False
+    names_sites: ClassVar[bool] = True
 
     pairs: tuple[tuple[str, str], ...]
 

@@ -17,11 +17,13 @@ class Mapper(ABC):
     Attributes:
         order_preserving: whether a later student site never learns from an earlier teacher site.
         needs_scores: whether it reads a matrix of similarities.
+        names_sites: whether it names the sites itself, so that of several teachers it chooses among all sites at once.
         by_depth: whether relative depth decides which of several teacher sites it takes.
     """
 
     order_preserving: ClassVar[bool] = True
     needs_scores: ClassVar[bool] = False
+    names_sites: ClassVar[bool] = False
     by_depth: ClassVar[bool] = False
 
     @abstractmethod

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from limbeck._math.answers import answer_rows
 from limbeck._math.masking import masked_mean
-from limbeck._math.pieces import in_pieces
+from limbeck._math.pieces import PIECE, in_pieces
 from limbeck.context import Context
 from limbeck.errors import DataError, RecipeError, ShapeMismatch
-from limbeck.outputs.divergence import PIECE
 from limbeck.outputs.family import OutputLoss, in_full_precision
 from limbeck.outputs.labelled import IGNORED, labelled_rows
 

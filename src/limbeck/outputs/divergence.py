@@ -6,19 +6,16 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from limbeck._math.answers import NEVER, answer_rows
+from limbeck._math.answers import NEVER, answer_rows, classes_and_rest
 from limbeck._math.masking import masked_mean
-from limbeck._math.pieces import in_pieces
-from limbeck.context import Context
+from limbeck._math.pieces import PIECE, in_pieces
+from limbeck.context import Context, TopAnswers
 from limbeck.errors import RecipeError
 from limbeck.outputs.family import OutputLoss, in_full_precision
 from limbeck.outputs.labelled import labelled_rows
-
-PIECE = 2**24
-"""Numbers of a piece; 64 MB in float32 for each intermediate result."""
 
 
 class Divergence(OutputLoss):
@@ -26,7 +23,8 @@ class Divergence(OutputLoss):
 
     Language models answer in ``[B, N, V]`` with large vocabularies: every copy in float32 may be as large as all
     weights. Answers are therefore compared a piece at a time, and each piece is raised to full precision by itself.
-    A subclass compares log-probabilities in :meth:`apart`.
+    A subclass compares log-probabilities in :meth:`apart`. Where a cache kept the teacher's most probable classes only,
+    all others count as one class, of both.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"teacher_output"})
@@ -41,9 +39,18 @@ class Divergence(OutputLoss):
 
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
         """The formula, over the answers that have a label where there are labels."""
-        student, teacher = answer_rows(context.student_output), answer_rows(context.teacher_output)
-        apart = in_pieces(self._apart, student, teacher, entries=self.piece)
+        student, teacher = answer_rows(context.student_output), context.teacher_output
+        if isinstance(teacher, TopAnswers):
+            known = (teacher.at(1.0).flatten(0, -2), teacher.indices.flatten(0, -2))
+            apart = in_pieces(self._apart_in_known, student, *known, entries=self.piece)
+        else:
+            apart = in_pieces(self._apart, student, answer_rows(teacher), entries=self.piece)
         return masked_mean(apart, labelled_rows(context, student))
+
+    @property
+    def top_temperature(self) -> float | None:
+        """1, if the classes of both are the same one by one: some may then be taken together."""
+        return 1.0 if self.same_classes else None
 
     @abstractmethod
     def apart(self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M Kt"], /) -> Float[Tensor, " M"]:
@@ -57,3 +64,8 @@ class Divergence(OutputLoss):
         # The floor: a class that neither allows (a logit of -inf) would otherwise give 0 * inf.
         mine, theirs = (F.log_softmax(in_full_precision(each), dim=-1).clamp_min(NEVER) for each in (student, teacher))
         return self.apart(mine, theirs)
+
+    def _apart_in_known(
+        self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M _"], classes: Int[Tensor, "M k"]
+    ) -> Float[Tensor, " M"]:
+        return self.apart(classes_and_rest(in_full_precision(student), classes), teacher.clamp_min(NEVER))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limbeck._math.answers import class_axis
+from limbeck.batch import map_tensors
 from limbeck.context import Context, TopAnswers
 from limbeck.errors import DataError, ModelError, ShapeMismatch
 from limbeck.outputs.labelled import labels_at_answers
@@ -63,17 +64,26 @@ class OutputLoss(nn.Module, ABC):
                 context = without_padding(context)
             return self.judge(context._replace(student_output=student, teacher_output=teacher))
 
+    @property
+    def top_temperature(self) -> float | None:
+        """At which it can read :class:`~limbeck.context.TopAnswers`; ``None`` if it needs all logits."""
+        return None
+
     def check_teacher(self, student: Tensor, teacher: Any, /) -> None:
         """Refuse a teacher whose answers cannot be compared: one of another shape, unless a subclass knows better.
 
         Raises:
-            ModelError: if its answer holds no logits.
+            ModelError: if its answer holds no logits, or not all that are needed.
             ShapeMismatch: naming both shapes.
         """
+        if isinstance(teacher, TopAnswers) and self.top_temperature is not None:
+            self.check_top(student, teacher)
+            return
         if not isinstance(teacher, Tensor):
             raise ModelError(
                 f"{type(self).__name__} needs all of the teacher's logits. Found {type(teacher).__name__}. Say where "
-                "they are (output=lambda raw: ...), or use TopKSoftLabels, which needs the most probable classes only."
+                "they are (output=lambda raw: ...); where a cache keeps the most probable classes only (cache_top_k=), "
+                "use SoftLabels, ForwardKL or TopKSoftLabels."
             )
         mine, theirs = student.shape, teacher.shape
         if not self.same_classes and student.ndim == teacher.ndim > 1:
@@ -83,6 +93,21 @@ class OutputLoss(nn.Module, ABC):
                 f"{type(self).__name__} needs logits of one shape. Found student {tuple(student.shape)}, teacher "
                 f"{tuple(teacher.shape)}. Give both models the same classes, use UniversalLogit where "
                 "vocabularies differ, or distil features only (recipe='features')."
+            )
+
+    def check_top(self, student: Tensor, teacher: TopAnswers, /) -> None:
+        """Refuse most probable classes that are not those of the student's answers.
+
+        Raises:
+            ShapeMismatch: if there are others, or of other answers.
+        """
+        axis = class_axis(student)
+        mine, theirs = student.select(axis, 0).shape, teacher.indices.shape[:-1]
+        if mine != theirs or student.shape[axis] != teacher.classes:
+            raise ShapeMismatch(
+                f"{type(self).__name__} needs the teacher's most probable classes for each of the answers "
+                f"{tuple(mine)} among {student.shape[axis]}. Found answers {tuple(theirs)} among {teacher.classes}. "
+                "Keep them with the same inputs, of a teacher with the same classes."
             )
 
     def _check_parts(self, context: Context) -> None:
@@ -129,5 +154,5 @@ def in_full_precision(logits: Tensor) -> Tensor:
 
 def _mapped(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(answer, TopAnswers):
-        return answer._replace(log_probabilities=change(answer.log_probabilities))
+        return map_tensors(answer, lambda each: change(each) if each.is_floating_point() else each)
     return change(answer) if isinstance(answer, Tensor) else answer

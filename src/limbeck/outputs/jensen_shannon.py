@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck._math.answers import kl, log_mixture
+from limbeck._math.pieces import PIECE
 from limbeck.errors import RecipeError
-from limbeck.outputs.divergence import PIECE, Divergence
+from limbeck.outputs.divergence import Divergence
 
 
 class JensenShannon(Divergence):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from limbeck._math.pieces import PIECE
 from limbeck.errors import RecipeError
-from limbeck.outputs.divergence import PIECE, Divergence
+from limbeck.outputs.divergence import Divergence
 
 
 class Skewed(Divergence):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limbeck._math.answers import NEVER, answer_rows, class_axis, classes_and_rest, kl
+from limbeck._math.answers import NEVER, answer_rows, classes_and_rest, kl
 from limbeck._math.masking import masked_mean
-from limbeck._math.pieces import in_pieces
+from limbeck._math.pieces import PIECE, in_pieces
+from limbeck._math.top_answers import top_answers
 from limbeck.context import Context, TopAnswers
 from limbeck.errors import RecipeError, ShapeMismatch
-from limbeck.outputs.divergence import PIECE
 from limbeck.outputs.family import OutputLoss, in_full_precision
 from limbeck.outputs.labelled import labelled_rows
 
@@ -43,10 +41,11 @@ class TopKSoftLabels(OutputLoss):
         piece: numbers that are compared at once; default $2^{24}$: our choice.
 
     Raises:
-        ShapeMismatch: if student and teacher answer in different shapes.
+        ShapeMismatch: if student and teacher answer in different shapes, or a cache kept fewer classes.
         RecipeError: if k, temperature or piece is not positive.
 
     Example:
+        >>> import torch
         >>> loss = TopKSoftLabels(k=1)
         >>> teacher = loss.keep(torch.tensor([[0.5, 0.25, 0.25]]).log())
         >>> # The student shares the rest out in another way, which does not matter.
@@ -72,27 +71,29 @@ class TopKSoftLabels(OutputLoss):
 
     def keep(self, logits: Float[Tensor, "*shape"], /) -> TopAnswers:
         """What this loss needs of a teacher's logits; for a cache."""
-        logs = F.log_softmax(in_full_precision(logits).movedim(class_axis(logits), -1) / self.temperature, dim=-1)
-        return TopAnswers(*logs.topk(min(self.k, logs.shape[-1]), dim=-1))
+        return top_answers(logits, self.k, [self.temperature])
 
-    def check_teacher(self, student: Tensor, teacher: Any, /) -> None:
-        """Refuse a teacher that does not answer once for each answer of the student's."""
-        if not isinstance(teacher, TopAnswers):
-            super().check_teacher(student, teacher)
-            return
-        answers = student.select(class_axis(student), 0).shape
-        found = {each.shape[:-1] for each in teacher}
-        if found != {answers}:
+    @property
+    def top_temperature(self) -> float | None:
+        """Its own."""
+        return self.temperature
+
+    def check_top(self, student: Tensor, teacher: TopAnswers, /) -> None:
+        """Refuse fewer classes than it is to compare, too."""
+        super().check_top(student, teacher)
+        if teacher.kept < min(self.k, teacher.classes):
             raise ShapeMismatch(
-                f"TopKSoftLabels needs the teacher's most probable classes for each of the answers {tuple(answers)}. "
-                f"Found {' and '.join(str(tuple(each.shape)) for each in teacher)}. Keep them with the same inputs."
+                f"TopKSoftLabels needs the teacher's {self.k} most probable classes. Found {teacher.kept} of "
+                f"{teacher.classes}. Keep more (cache_top_k={self.k}), or take k={teacher.kept}."
             )
 
     def judge(self, context: Context, /) -> Float[Tensor, ""]:
         """The formula."""
         student, teacher = answer_rows(context.student_output), context.teacher_output
         if isinstance(teacher, TopAnswers):
-            apart = in_pieces(self._apart, student, *(each.flatten(0, -2) for each in teacher), entries=self.piece)
+            known = teacher.first(self.k)
+            rows = (known.at(self.temperature).flatten(0, -2), known.indices.flatten(0, -2))
+            apart = in_pieces(self._apart, student, *rows, entries=self.piece)
         else:
             apart = in_pieces(self._apart_from_all, student, answer_rows(teacher), entries=self.piece)
         return masked_mean(apart, labelled_rows(context, student)) * self.temperature**2
@@ -102,14 +103,10 @@ class TopKSoftLabels(OutputLoss):
         return f"k={self.k}, temperature={self.temperature}, piece={self.piece}"
 
     def _apart_from_all(self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M K"]) -> Float[Tensor, " M"]:
-        return self._apart(student, *self.keep(teacher))
+        known = self.keep(teacher)
+        return self._apart(student, known.at(self.temperature), known.indices)
 
     def _apart(
-        self, student: Float[Tensor, "M K"], kept: Float[Tensor, "M k"], classes: Int[Tensor, "M k"]
+        self, student: Float[Tensor, "M K"], teacher: Float[Tensor, "M _"], classes: Int[Tensor, "M k"]
     ) -> Float[Tensor, " M"]:
-        mine = classes_and_rest(in_full_precision(student) / self.temperature, classes)
-        theirs = in_full_precision(kept)
-        if classes.shape[1] == student.shape[1]:
-            return kl(theirs.clamp_min(NEVER), mine[:, :-1])
-        rest = torch.log(-torch.expm1(theirs.logsumexp(-1, keepdim=True).clamp_max(0.0)))
-        return kl(torch.cat([theirs, rest], dim=-1).clamp_min(NEVER), mine)
+        return kl(teacher.clamp_min(NEVER), classes_and_rest(in_full_precision(student) / self.temperature, classes))

@@ -15,6 +15,7 @@ from limbeck.balancers.family import FEATURE, OUTPUT, Balancer
 from limbeck.batch import Batch, ReadOutput, read_logits
 from limbeck.context import NO_HEADS, Heads
 from limbeck.distiller.distiller import Distiller
+from limbeck.distiller.dropping import Dropping
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
 from limbeck.errors import PlanMismatch, RecipeError
@@ -25,6 +26,7 @@ from limbeck.planning.plan import Plan
 from limbeck.planning.ridge_start import start_projectors
 from limbeck.planning.term_plan import TermPlan
 from limbeck.progress import ProgressBar
+from limbeck.teachers.committee import member_of
 from limbeck.teachers.feature_source import FeatureSource
 
 TaskLoss = Callable[..., Any]
@@ -74,6 +76,7 @@ def build(
         total_steps=total_steps,
         read_output=read_output,
         next_token=plan.next_token,
+        dropping=_dropping(plan),
     )
     # What is added stands where the student does, so that targets can be fitted before the training moves everything.
     device = next((each.device for each in student.parameters()), None)
@@ -86,9 +89,10 @@ def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]
     """The feature terms with their shares; those of one loss as a group where the plan has an association."""
     if plan.association is None:
         return [(build_term(plan, term, heads), term.share) for term in plan.terms]
-    grouped: dict[str, list[TermPlan]] = {}
+    grouped: dict[tuple[str, str], list[TermPlan]] = {}
     for term in plan.terms:
-        grouped.setdefault(term.comparison, []).append(term)
+        member = "" if plan.committee is None else member_of(term.teacher)
+        grouped.setdefault((term.comparison, member), []).append(term)
     found: list[tuple[Term | TermGroup, float]] = []
     for planned in grouped.values():
         terms = [build_term(plan, term, heads) for term in planned]
@@ -103,6 +107,7 @@ def build_terms(plan: Plan, heads: Heads) -> list[tuple[Term | TermGroup, float]
 def build_term(plan: Plan, term: TermPlan, heads: Heads = NO_HEADS) -> Term:
     """One feature term."""
     link, fused = link_of(plan, term), fitting.fuses(plan.association)
+    heads = heads.of_member(member_of(term.teacher))
     fitting.check(link, term.loss, term.projector, term.targets, fused, term.both)
     return Term(
         link,
@@ -169,6 +174,12 @@ def _spec(plan: Plan, side: Any, site: str) -> FeatureSpec:
             "first (limbeck.distill does), which adds what is missing."
         )
     return spec
+
+
+def _dropping(plan: Plan) -> Dropping | None:
+    if plan.committee is None or not plan.committee.drop:
+        return None
+    return Dropping(tuple(plan.committee.weights), plan.committee.drop, plan.training.seed)
 
 
 def _output(kind: str, task_loss: TaskLoss | None) -> OutputLoss | None:

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 
 from limbeck.batch import Adapt, Batch, ReadOutput, logits_of, move, tensors
 from limbeck.cache.cache import Cache
-from limbeck.cache.cached_teacher import LOGITS, CachedTeacher
+from limbeck.cache.answers import LOGITS, MostProbable
+from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.cache.encoding import encoding
 from limbeck.cache.exactness import Exactness
 from limbeck.cache.form import Form
@@ -23,9 +24,11 @@ from limbeck.cache.keyed import UNBATCHABLE
 from limbeck.cache.keying import KeyedLoaders, keyed
 from limbeck.cache.origin import DataOrigin, Origin
 from limbeck.capture.capture import Captured
+from limbeck.cache.top_exactness import TopExactness
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import PlanMismatch, RecipeError
+from limbeck.planning.stored_answers import answer_form
 from limbeck.targets import PoolGrid, PoolVector
 from limbeck.teachers.live import Teacher
 
@@ -41,14 +44,16 @@ class CacheSettings:
         place: folder, or address that fsspec reaches.
         encoding: ``float32``, ``float16``, ``int8`` or ``pca``; ``float16`` if not given.
         views: how many augmented views of each sample; chosen if not given.
+        top_k: how many of the teacher's most probable classes are kept of each answer; all logits if not given.
 
     Raises:
-        RecipeError: if there is no such encoding, or no view.
+        RecipeError: if there is no such encoding, no view, or no class.
     """
 
     place: str | Path
     encoding: str | None = None
     views: int | None = None
+    top_k: int | None = None
 
     def __post_init__(self) -> None:
         encoding(self.stored_as)
@@ -56,6 +61,11 @@ class CacheSettings:
             raise RecipeError(
                 f"A cache keeps at least one view of each sample. Found cache_views={self.views}. Give 1 or more, or "
                 "leave it out."
+            )
+        if self.top_k is not None and self.top_k < 1:
+            raise RecipeError(
+                f"A cache keeps at least one class of each answer. Found cache_top_k={self.top_k}. Give 1 or more (64 "
+                "to 128 are usual for language models), or leave it out to keep all logits."
             )
 
     @property
@@ -67,7 +77,7 @@ class CacheSettings:
         """As it stands in a run's facts: a folder by its full path."""
         place = str(self.place)
         place = place if "://" in place else str(Path(place).absolute())
-        return {"place": place, "encoding": self.stored_as, "views": self.views}
+        return {"place": place, "encoding": self.stored_as, "views": self.views, "top_k": self.top_k}
 
 
 @runtime_checkable
@@ -128,7 +138,8 @@ def cached_teacher(
     batches: Iterable[Batch],
     read_output: ReadOutput,
     accelerator: Accelerating,
-) -> tuple[CachedTeacher, dict[str, Exactness]]:
+    answers: bool,
+) -> tuple[CachedTeacher, dict[str, Exactness | TopExactness]]:
     """A teacher that answers from the cache, with encodings that are ready, and how exact each field is.
 
     Args:
@@ -139,9 +150,11 @@ def cached_teacher(
         batches: a few with keys, for the statistics of the encodings.
         read_output: takes the logits from what the teacher returned.
         accelerator: that of the training.
+        answers: whether to keep the teacher's answers too.
 
     Raises:
         CacheError: if the cache was computed from something else, or the disk cannot hold it.
+        RecipeError: if the most probable classes are to be kept, and a loss needs all logits.
     """
     batches = list(batches)
     forms = stored_forms(distiller, batches)
@@ -152,16 +165,16 @@ def cached_teacher(
         encoding=settings.stored_as,
         precision=accelerator.mixed_precision,
     )
-    cache, logits = Cache(settings.place, origin), None
-    if distiller.needs_answers:
-        logits = cache.shape(LOGITS) or _answer_shape(live(batches[0]), read_output)
+    cache, form = Cache(settings.place, origin), None
+    if answers and (shape := cache.shape(LOGITS) or _answer_shape(live(batches[0]), read_output)) is not None:
+        form = answer_form(distiller, shape, settings.top_k)
     cached = CachedTeacher(
         live,
         cache,
         sites=distiller.teacher_sites,
         forms=forms,
         read_output=read_output,
-        logits=logits,
+        answers=form,
         autocast=accelerator.autocast,
     )
     exactness = cached.fit(batches)
@@ -179,14 +192,20 @@ def _data_origin(loader: DataLoader[Any]) -> DataOrigin:
     return DataOrigin(data_hash(data), len(data.base), 1 if data.still else data.views, data.seed)
 
 
-def described_cache(cached: CachedTeacher, exactness: Mapping[str, Exactness]) -> Choice:
+def described_cache(cached: CachedTeacher, exactness: Mapping[str, Exactness | TopExactness]) -> Choice:
     """How large the cache is, and how exact each field; warns of channels that are lost."""
     rows, encoded = cached.cache.rows, cached.cache.origin.encoding
     reason = (
         f"{encoded}, {cached.bytes_per_sample} bytes for each of {rows} views of samples; numbers: root mean square "
         "error of storing, in deviations, by site, measured on other batches than those that the encoding was fitted to"
     )
-    if lost := {name: found for name, found in exactness.items() if found.lost}:
+    if isinstance(cached.answers, MostProbable):
+        reason += (
+            f"; of the answers the {cached.answers.kept} most probable of {cached.answers.classes} classes, what the "
+            "others have together at each temperature (the field's last number), and how far what can be rebuilt is "
+            "from the whole answer"
+        )
+    if lost := {name: each for name, each in exactness.items() if isinstance(each, Exactness) and each.lost}:
         names = "; ".join(f"'{name}' {found.lost} of {found.channels}" for name, found in lost.items())
         said = f"channels that come back with an error above half of their deviation: {names}"
         reason += f". {said}"

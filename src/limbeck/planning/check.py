@@ -7,10 +7,10 @@ from dataclasses import replace
 from torch import nn
 
 from limbeck.batch import Batch, ReadOutput
-from limbeck.capture import probe
 from limbeck.errors import PlanMismatch, SiteError
 from limbeck.links import FeatureSpec
 from limbeck.planning.attention_sites import check_attention_sites
+from limbeck.planning.committees import look_at
 from limbeck.planning.plan import Plan
 from limbeck.planning.stated import Layouts, stated_layouts
 
@@ -39,7 +39,7 @@ def check_plan(
         sites = list(dict.fromkeys(getattr(term, side) for term in plan.terms))
         stated = {site: each for site, each in axes[side].items() if site in sites}
         try:
-            found = probe(model, batch, sites=sites, layouts=stated, output=read_output).specs if sites else ()
+            found = look_at(model, batch, sites=sites, layouts=stated, output=read_output).specs if sites else ()
         except SiteError as error:
             raise PlanMismatch(f"The plan does not fit the {side}: {error} {_OFFER}") from error
         specs[side] = tuple(_compared(plan, side, each) for each in found)

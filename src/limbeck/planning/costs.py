@@ -6,6 +6,7 @@ import copy
 import time
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.batch import Batch, call, first_tensor, tensors, with_samples
 from limbeck.distiller.distiller import Distiller
@@ -52,6 +53,7 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         copied.zero_grad(set_to_none=True)
         raw = [] if captured is None else list(captured.raw.values())
         bytes_per_sample = sum(each.numel() * each.element_size() for each in raw) // batch.size
+    operations = _operations(copied, source, batch)
     copied.close()
     parameters = sum(each.numel() for term in distiller.terms for each in term.parameters())
     own = sum(spec.positions * spec.channels * 4 for spec in distiller.student_sites)
@@ -61,7 +63,21 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         distill_seconds=round(min(distilled), 6),
         feature_bytes=bytes_per_sample + own,
         samples=batch.size,
+        student_operations=operations[0],
+        teacher_operations=operations[1],
     )
+
+
+@torch.no_grad()
+def _operations(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> tuple[int, int]:
+    """Floating-point operations of one forward of the student, and of the teacher, for each sample."""
+    with FlopCounterMode(display=False) as student:
+        call(distiller.student, batch.inputs)
+    if source is None:
+        return student.get_total_flops() // batch.size, 0
+    with FlopCounterMode(display=False) as teacher:
+        source(batch)
+    return student.get_total_flops() // batch.size, teacher.get_total_flops() // batch.size
 
 
 def _now(batch: Batch) -> float:

@@ -13,7 +13,7 @@ import limbeck.similarity
 from limbeck.batch import Adapt, Batch, ReadOutput, adapt_batch, device_of, move, read_logits, tensors, unwrap
 from limbeck.cache.keyed import AdaptKeyed
 from limbeck.cache.keying import KeyedLoaders, Keys, key_loaders
-from limbeck.capture import Anatomy, probe
+from limbeck.capture import Anatomy
 from limbeck.choice import Choice
 from limbeck.context import Heads
 from limbeck.distiller.distiller import Distiller
@@ -22,6 +22,7 @@ from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.attention_sites import check_attention_sites
 from limbeck.planning.build import build, fit_targets
+from limbeck.planning.committees import CommitteePlan, answer_of, answer_shape, look_at
 from limbeck.planning.costs import SAMPLES, measure_costs
 from limbeck.planning.facts import Facts
 from limbeck.planning.few_samples import Once, first_samples
@@ -34,6 +35,7 @@ from limbeck.planning.task import Task
 from limbeck.progress import ProgressBar
 from limbeck.recipe.recipe import Recipe
 from limbeck.similarity.family import Similarity
+from limbeck.teachers.committee import Committee
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.teachers.live import Teacher
 from limbeck.training.holding_out import hold_out, why_not_held_out
@@ -142,16 +144,19 @@ class Pair:
             )
         axes, names = stated_layouts(layouts, teacher, student), stated_sites(sites)
         anatomies = _probed(teacher.to(device), student.to(device), batches[0], axes, names, read_output, show)
-        answer = _shape(anatomies["student"])
+        answer = answer_shape(anatomies["student"])
         task = Task.read(batches, answer, takes_labels=takes_labels(student, batches[0]))
         positions = label_positions(student, batches[0], task, read_output)
         task = replace(task, next_token=positions is not None and positions.value == NEXT)
-        notes = (note, None if keyed is None else keyed.choice, positions)
+        taught, joined = answer_shape(anatomies["teacher"]), None
+        if isinstance(teacher, Committee):
+            read_output, taught, joined = answer_of(teacher, anatomies["teacher"], answer, task, read_output)
+        notes = (note, None if keyed is None else keyed.choice, positions, joined)
         facts = Facts(
             samples=samples,
             task=task,
             student_shape=answer,
-            teacher_shape=_shape(anatomies["teacher"]),
+            teacher_shape=taught,
             numbered=None if keyed is None else keyed.train_samples,
             notes=tuple(each for each in notes if each is not None),
         )
@@ -162,7 +167,9 @@ class Pair:
     def heads(self) -> Heads:
         """The last linear layers of both models, where they end in one."""
         found = ((self.student, self.student_anatomy), (self.teacher, self.teacher_anatomy))
-        return Heads(*(_linear(model, anatomy.head) for model, anatomy in found))
+        members = {name: _linear(self.teacher, each.head) for name, each in self.teacher_anatomy.members.items()}
+        student, teacher = (_linear(model, anatomy.head) for model, anatomy in found)
+        return Heads(student, teacher, members)
 
     def plan(
         self, recipe: Recipe, *, names: tuple[str, str] | None = None, own_loss: bool = False, show: bool = True
@@ -179,10 +186,7 @@ class Pair:
             DataError: if labels are to be learnt that are of no known form.
             LimbeckError: if the recipe cannot be used on this pair.
         """
-        names = names or (type(self.student).__name__, type(self.teacher).__name__)
-        scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
-        facts = replace(self.facts, own_loss=own_loss)
-        plan = make_plan(recipe, self.student_anatomy, self.teacher_anatomy, facts, names=names, scores=scores)
+        plan = self.resolved(recipe, names=names, own_loss=own_loss)
         with Teacher(self.teacher, plan.teacher_sites) as source, ProgressBar("Planning", 3, show=show) as bar:
             distiller = build(
                 plan, self.student, total_steps=1, read_output=self.read_output, task_loss=_stand_in, heads=self.heads
@@ -200,6 +204,22 @@ class Pair:
             finally:
                 distiller.close()
         return plan.model_copy(update={"costs": costs})
+
+    def resolved(self, recipe: Recipe, *, names: tuple[str, str] | None = None, own_loss: bool = False) -> Plan:
+        """A plan for this pair that was neither tried nor measured; the arguments are those of :meth:`plan`."""
+        names = names or (type(self.student).__name__, type(self.teacher).__name__)
+        scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
+        facts = replace(self.facts, own_loss=own_loss)
+        anatomies = self.student_anatomy, self.teacher_anatomy
+        return make_plan(recipe, *anatomies, facts, names=names, committee=self._committee, scores=scores)
+
+    @property
+    def _committee(self) -> CommitteePlan | None:
+        """The teacher's members, if it has any."""
+        found = self.teacher
+        if not isinstance(found, Committee):
+            return None
+        return CommitteePlan(weights=dict(zip(found.members, found.weights, strict=True)), drop=found.drop)
 
     def dry_run(self, distiller: Distiller, source: FeatureSource) -> None:
         """One step forward without training, on training and on validation data, so that what cannot work fails here.
@@ -289,7 +309,7 @@ def _probed(
     with ProgressBar("Looking at the models", 2, show=show) as bar:
         for side, model in (("teacher", teacher), ("student", student)):
             try:
-                anatomies[side] = probe(model, batch, layouts=layouts[side], output=read_output, sites=sites[side])
+                anatomies[side] = look_at(model, batch, layouts=layouts[side], output=read_output, sites=sites[side])
             except ModelError as error:
                 raise ModelError(f"The {side} does not run on the training data: {error}") from error
             bar.advance(note=f"{side} read")
@@ -300,11 +320,6 @@ def _linear(model: nn.Module, head: str | None) -> nn.Linear | None:
     """The module of that name, if it is a linear layer."""
     module = None if head is None else unwrap(model).get_submodule(head)
     return module if isinstance(module, nn.Linear) else None
-
-
-def _shape(anatomy: Anatomy) -> tuple[int, ...] | None:
-    # The batch axis is left out of the comparison: probing may have used fewer samples of one model than of the other.
-    return None if anatomy.output_shape is None else (0, *anatomy.output_shape[1:])
 
 
 def _stand_in(logits: Any, targets: Any) -> Any:

@@ -15,6 +15,7 @@ from rich.text import Text
 from limbeck.choice import Choice
 from limbeck.errors import RecipeError
 from limbeck.links import FeatureSpec
+from limbeck.planning.committees import CommitteePlan
 from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.part import Part
 from limbeck.recipe.recipe import OutputTerm, Recipe, Start, explain, read_yaml
@@ -31,6 +32,8 @@ class Costs(BaseModel):
         distill_seconds: the same with the teacher and all terms.
         feature_bytes: captured features of both models, per sample.
         samples: how many samples the times were measured on.
+        student_operations: floating-point operations of the student's forward, per sample, as torch counts them.
+        teacher_operations: likewise of the teacher's, as far as it runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +43,8 @@ class Costs(BaseModel):
     distill_seconds: float
     feature_bytes: int
     samples: int
+    student_operations: int = 0
+    teacher_operations: int = 0
 
     def __str__(self) -> str:
         """One line."""
@@ -61,6 +66,7 @@ class Plan(BaseModel):
         recipe: what it was made from; re-planning starts there.
         teacher: name of the teacher.
         student: name of the student.
+        committee: the members of several teachers; ``None`` for a single one.
         start: with which layers of the teacher the student starts.
         teacher_sites: what is known of the sites used.
         student_sites: likewise.
@@ -82,6 +88,7 @@ class Plan(BaseModel):
     recipe: Recipe
     teacher: str
     student: str
+    committee: CommitteePlan | None = None
     terms: tuple[TermPlan, ...]
     outputs: tuple[OutputTerm, ...]
     next_token: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import limbeck.mapping
+import limbeck.outputs
 import limbeck.similarity
 from limbeck.capture.anatomy import Anatomy
 from limbeck.choice import Choice
@@ -12,13 +13,15 @@ from limbeck.errors import PlanMismatch
 from limbeck.links import LayerMap, Link
 from limbeck.mapping.family import Mapper
 from limbeck.planning import fitting
-from limbeck.planning.choosing_outputs import choose_outputs
+from limbeck.planning.choosing_outputs import Outputs, choose_outputs
+from limbeck.planning.committees import CommitteePlan
 from limbeck.planning.facts import Facts
 from limbeck.planning.plan import Plan
 from limbeck.planning.rivals import rivals
 from limbeck.planning.term_plan import TermPlan
 from limbeck.recipe.recipe import Recipe
 from limbeck.recipe.settings import Settings
+from limbeck.teachers.committee import member_of
 
 MEMORY = "remembered samples"
 
@@ -30,6 +33,7 @@ def make_plan(
     facts: Facts,
     *,
     names: tuple[str, str],
+    committee: CommitteePlan | None = None,
     scores: Any = None,
 ) -> Plan:
     """Choose links, projectors, targets and output losses; everything chosen carries its reason.
@@ -40,6 +44,7 @@ def make_plan(
         teacher: the teacher's sites.
         facts: of the data.
         names: of student and teacher, for people.
+        committee: the members, where the teacher is a committee.
         scores: similarity of every student site to every teacher site, for a mapper that needs it.
 
     Raises:
@@ -47,16 +52,18 @@ def make_plan(
         RecipeError: if the recipe names something unknown.
     """
     choices = [*facts.notes, facts.task.choice, _sites_choice("student", student), _sites_choice("teacher", teacher)]
-    links: LayerMap = ()
-    if recipe.features:
-        links = mapper_of(recipe)(student.specs, teacher.specs, scores)
-        choices.append(_mapping_choice(recipe, links, student, teacher, scores))
+    mapped = _mapped(recipe, student, teacher, scores) if recipe.features else {}
+    for name, each in mapped.items():
+        choices.append(_mapping_choice(recipe, name, each, student, teacher, scores))
+    links = tuple(link for each in mapped.values() for link in each)
     terms = tuple(
-        planned_term(recipe, link, index, len(links), facts.numbered)
-        for link in links
+        planned_term(recipe, link, index, len(each), facts.numbered, committee)
+        for each in mapped.values()
+        for link in each
         for index in range(len(recipe.features))
     )
     outputs, output_choice = choose_outputs(recipe, facts)
+    choices += _committee_choices(committee, outputs)
     choices += [*_memory_choices(recipe, facts.numbered), output_choice, *_recipe_choices(recipe, bool(links))]
     if not terms and not outputs and not facts.own_loss:
         raise PlanMismatch(
@@ -67,6 +74,7 @@ def make_plan(
         recipe=recipe,
         teacher=names[1],
         student=names[0],
+        committee=committee,
         terms=terms,
         outputs=outputs,
         next_token=facts.task.next_token,
@@ -86,7 +94,46 @@ def mapper_of(recipe: Recipe) -> Mapper:
     return recipe.mapping.build(limbeck.mapping)
 
 
-def planned_term(recipe: Recipe, link: Link, index: int, links: int, numbered: int | None = None) -> TermPlan:
+def _mapped(recipe: Recipe, student: Anatomy, teacher: Anatomy, scores: Any) -> dict[str, LayerMap]:
+    """The links with each member of a committee, mapped as if it were alone; under an empty name with one teacher.
+
+    Among all sites at once a mapper would use up the student's sites on one of the members.
+    """
+    mapper, found = mapper_of(recipe), {}
+    if not teacher.members:
+        return {"": mapper(student.specs, teacher.specs, scores)}
+    if mapper.names_sites:
+        links = mapper(student.specs, teacher.specs, scores)
+        return {
+            name: tuple(link for link in links if link.teacher in one.specs) for name, one in teacher.members.items()
+        }
+    for name, one in teacher.members.items():
+        of_it = None if scores is None else scores[:, [spec in one.specs for spec in teacher.specs]]
+        # A member of whose sites none is to be considered teaches by its answers only.
+        found[name] = mapper(student.specs, one.specs, of_it) if one.specs else ()
+    return found
+
+
+def _of_member(term: TermPlan, committee: CommitteePlan) -> TermPlan:
+    """A term with its member's part of the share, so that another member adds nothing to what features weigh."""
+    name = member_of(term.teacher)
+    share = term.share * committee.weights[name]
+    return term.model_copy(update={"share": share, "reason": f"teacher '{name}'; {term.reason}"})
+
+
+def mapping_name(member: str) -> str:
+    """What the choice of the links with a member of a committee is called, and with a single teacher."""
+    return f"mapping of '{member}'" if member else "mapping"
+
+
+def planned_term(
+    recipe: Recipe,
+    link: Link,
+    index: int,
+    links: int,
+    numbered: int | None = None,
+    committee: CommitteePlan | None = None,
+) -> TermPlan:
     """What the recipe's feature loss number ``index`` becomes on one of ``links`` links.
 
     A loss that remembers every sample is told that there are ``numbered``.
@@ -101,7 +148,7 @@ def planned_term(recipe: Recipe, link: Link, index: int, links: int, numbered: i
     if feature.projector != "auto":
         projector = None if feature.projector == "none" else feature.projector
     fitting.check(link, feature.loss, projector, targets, fused, feature.both)
-    return TermPlan(
+    term = TermPlan(
         student=link.student.site,
         teacher=link.teacher.site,
         loss=fitting.remembering(feature.loss, numbered),
@@ -111,6 +158,7 @@ def planned_term(recipe: Recipe, link: Link, index: int, links: int, numbered: i
         share=feature.share / links if recipe.average_links else feature.share,
         reason=f"depth {link.student.depth:.2f} <- {link.teacher.depth:.2f}; {fitted.reason}",
     )
+    return term if committee is None else _of_member(term, committee)
 
 
 def _sites_choice(side: str, anatomy: Anatomy) -> Choice:
@@ -120,13 +168,34 @@ def _sites_choice(side: str, anatomy: Anatomy) -> Choice:
     return Choice(f"{side} sites", len(anatomy.specs), reason, {"stages": stages, "head": head})
 
 
-def _mapping_choice(recipe: Recipe, links: LayerMap, student: Anatomy, teacher: Anatomy, scores: Any) -> Choice:
+def _mapping_choice(
+    recipe: Recipe, member: str, links: LayerMap, student: Anatomy, teacher: Anatomy, scores: Any
+) -> Choice:
+    one = teacher.members.get(member, teacher)
     shown = [f"{link.student.site} <- {link.teacher.site}" for link in links]
     mapper = mapper_of(recipe)
-    among = f"{mapper} among {len(student.specs)} student and {len(teacher.specs)} teacher sites"
-    found, what = rivals(mapper, links, student.specs, teacher.specs, scores)
+    among = f"{mapper} among {len(student.specs)} student and {len(one.specs)} teacher sites"
+    of_it = None if scores is None else scores[:, [spec in one.specs for spec in teacher.specs]]
+    found, what = rivals(mapper, links, student.specs, one.specs, of_it)
     numbers = f"; the numbers are the {what}" if what else ""
-    return Choice("mapping", shown, f"{among}: {recipe.reason('mapping')}{numbers}", dict(found))
+    return Choice(mapping_name(member), shown, f"{among}: {recipe.reason('mapping')}{numbers}", dict(found))
+
+
+def _committee_choices(committee: CommitteePlan | None, outputs: Outputs) -> list[Choice]:
+    if committee is None:
+        return []
+    weights = {name: round(weight, 4) for name, weight in committee.weights.items()}
+    shared = "each member's features have this part of the features' share, so that another one adds none to it"
+    found = [Choice("committee", list(weights), shared, weights)]
+    if committee.drop:
+        found.append(Choice("teacher dropping", committee.drop, _what_runs(outputs)))
+    return found
+
+
+def _what_runs(outputs: Outputs) -> str:
+    answers = any("teacher_output" in each.loss.resolve(limbeck.outputs).requires for each in outputs)
+    runs = "runs, as its answers are learnt" if answers else "does not run, unless a cache or a balancer asks for it"
+    return f"the features of a member are left out of a step so likely; it then {runs}"
 
 
 def _memory_choices(recipe: Recipe, numbered: int | None) -> list[Choice]:

@@ -8,6 +8,7 @@ from torch import nn
 
 from limbeck.batch import unwrap
 from limbeck.errors import ModelError
+from limbeck.teachers.committee import Committee
 
 
 def require_models(teacher: Any, student: Any) -> None:
@@ -20,6 +21,8 @@ def require_models(teacher: Any, student: Any) -> None:
         if not isinstance(model, nn.Module):
             found = getattr(model, "__name__", type(model).__name__)
             built = "Call it first, to build the model. " if callable(model) else ""
+            if side == "teacher" and isinstance(model, list | tuple | dict):
+                built = "Join several teachers into limbeck.Committee(teachers). "
             raise ModelError(
                 f"The {side} must be a torch.nn.Module. Found {found}. {built}Give teacher and student, then the data."
             )
@@ -27,6 +30,11 @@ def require_models(teacher: Any, student: Any) -> None:
         raise ModelError(
             "Teacher and student must be two models. Found the same module twice. To distil a model into itself, give "
             "a frozen copy as teacher: copy.deepcopy(model)."
+        )
+    if isinstance(teacher, Committee) and any(unwrap(each) is unwrap(student) for each in teacher.members.values()):
+        raise ModelError(
+            "A student cannot be a member of the committee that teaches it. Found the same module. Give a frozen copy "
+            "as member: copy.deepcopy(model)."
         )
     if not any(each.requires_grad for each in student.parameters()):
         raise ModelError(

@@ -20,7 +20,7 @@ from limbeck.teachers.live import Teacher
 
 @contextmanager
 def teacher_source(
-    pair: Pair, distiller: Distiller, cache: CacheSettings | None, accelerator: Accelerating
+    pair: Pair, distiller: Distiller, cache: CacheSettings | None, accelerator: Accelerating, *, answers: bool = False
 ) -> Iterator[tuple[FeatureSource, tuple[Choice, ...]]]:
     """The source and what is to be said of it; hooks are taken off and files closed afterwards.
 
@@ -29,20 +29,22 @@ def teacher_source(
         distiller: says which sites are read and whether answers are.
         cache: where to keep what the teacher says; ``None`` to run it in every step.
         accelerator: that of the training: a cached teacher runs where and in which precision it does there.
+        answers: whether the teacher's answers are needed although the distiller reads none, as others do.
 
     Raises:
         CacheError: if the cache was computed from something else.
     """
-    with Teacher(pair.teacher, distiller.teacher_sites, answers=distiller.needs_answers) as live:
-        notes = _stop_note(live, distiller, pair.batches[0])
+    answers, reads = answers or distiller.needs_answers, answers or distiller.needs_teacher
+    with Teacher(pair.teacher, distiller.teacher_sites, answers=answers) as live:
+        notes = () if answers or not reads else _stop_note(live, pair.batches[0])
         if cache is None or pair.keyed is None:
             yield live, notes
             return
-        if not distiller.needs_teacher:
+        if not reads:
             yield live, (*notes, Choice("teacher cache", "off", "no loss reads the teacher"))
             return
-        options = {"batches": pair.batches, "read_output": pair.read_output, "accelerator": accelerator}
-        cached, exactness = cached_teacher(live, distiller, pair.keyed, cache, **options)
+        how = {"batches": pair.batches, "read_output": pair.read_output, "accelerator": accelerator, "answers": answers}
+        cached, exactness = cached_teacher(live, distiller, pair.keyed, cache, **how)
         try:
             checked = spot_check(cached, pair.keyed, pair.adapt, accelerator.device)
             check = Choice("cache check", f"{checked} samples", "computed again and compared with what is stored")
@@ -58,9 +60,7 @@ def answering(source: FeatureSource, teacher: nn.Module, device: torch.device) -
     return lambda batch: source(move(batch, device))
 
 
-def _stop_note(live: Teacher, distiller: Distiller, batch: Batch) -> tuple[Choice, ...]:
-    if distiller.needs_answers or not distiller.needs_teacher:
-        return ()
+def _stop_note(live: Teacher, batch: Batch) -> tuple[Choice, ...]:
     for _ in range(2):
         live(batch)  # the first one finds where the rest begins, the second one stops there
     why = live.why_not_stopped

@@ -11,6 +11,7 @@ from torch import nn
 
 from limbeck.planning.plan import Plan
 from limbeck.planning.task import Kind
+from limbeck.search.race import Standing
 from limbeck.training.evaluation import Evaluation
 from limbeck.training.history import History
 
@@ -31,6 +32,7 @@ class Report:
         run_dir: the folder that was written, or ``None``.
         metric: name of what validation measured.
         comparisons: recipes without features that could be used on the same task.
+        standings: of the recipes that raced, the default's first; empty if none did.
     """
 
     student: nn.Module
@@ -44,6 +46,7 @@ class Report:
     run_dir: str | None = None
     metric: str = "metric"
     comparisons: Sequence[str] = ()
+    standings: Sequence[Standing] = ()
 
     @property
     def verdict(self) -> str:
@@ -57,10 +60,23 @@ class Report:
             said.append("no validation data: the student has the weights of the last step")
         said += self._links()
         said += self._unread_labels()
-        if self.plan.terms and self.comparisons:
+        if self.standings:
+            said.append(self._raced())
+        elif self.plan.terms and self.comparisons:
             recipes = " and with ".join(f"recipe='{name}'" for name in self.comparisons)
             said.append(f"to see whether the features helped, train the same student with {recipes}")
         return ". ".join(each[0].upper() + each[1:] for each in said) + "."
+
+    def _raced(self) -> str:
+        shown = [
+            f"'{each.name}' {'diverged' if each.evaluation is None else f'{each.evaluation.metric:.4f}'}"
+            for each in self.standings
+        ]
+        recipe = next(each for each in self.plan.choices if each.name == "recipe")
+        return (
+            f"{len(shown)} recipes were trained side by side, each at its own rate ({', '.join(shown)}); "
+            f"'{recipe.value}' is the result: {recipe.reason}"
+        )
 
     def _unread_labels(self) -> list[str]:
         task = next((each for each in self.plan.choices if each.name == "task"), None)
@@ -102,6 +118,7 @@ class Report:
                 "before": [list(row) for row in self.before],
                 "after": [list(row) for row in self.after],
             },
+            "race": [_standing(each) for each in self.standings],
             "plan": self.plan.model_dump(mode="json"),
         }
         return json.dumps(content, indent=2)
@@ -120,6 +137,7 @@ class Report:
             ],
         )
         lines += self._replanned()
+        lines += self._race()
         rows = [_choice(each) for each in plan.choices]
         lines += ["## Choices", "", *markdown_table(["choice", "value", "reason"], rows)]
         if plan.terms:
@@ -132,6 +150,21 @@ class Report:
             lines += self._similarity()
         lines += ["## How it went", "", *self._history()]
         return "\n".join(lines) + "\n"
+
+    def _race(self) -> list[str]:
+        if not self.standings:
+            return []
+        head = ["recipe", f"validation {self.metric}", "rate", "chance to be better than the default"]
+        rows = [
+            [
+                each.name,
+                "diverged" if each.evaluation is None else f"{each.evaluation.metric:.4f}",
+                each.rate,
+                "-" if each.chance is None else f"{each.chance:.2f}",
+            ]
+            for each in self.standings
+        ]
+        return ["## Race", "", *markdown_table(head, rows)]
 
     def _replanned(self) -> list[str]:
         changes = [line for choice in self.plan.choices if choice.name == "re-planned" for line in choice.value]
@@ -165,6 +198,11 @@ class Report:
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    found = standing.evaluation
+    return {**standing._asdict(), "evaluation": None if found is None else found._asdict()}
 
 
 def _choice(choice: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from limbeck.batch import Adapt
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.recipe.settings import Settings
+from limbeck.search.spending import LONGEST
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import twin
 from limbeck.training.candidate import Candidate
@@ -27,7 +28,6 @@ from limbeck.training.side_by_side import SideBySide
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 DEFAULT_RATE = 1e-3
-LONGEST_SHARE = 0.25
 # What the copies of student, projectors and optimizer that are trained at once may take: our choice.
 _MOST_BYTES = 2**31
 OWN_RATES = Choice(
@@ -51,17 +51,21 @@ class RateSearch:
         length: of the training that the rate is for.
         budget: what the search may cost together with the training, in trainings; ``None`` to not search.
         grid: the rates.
+        share: length of a short run in trainings; what the budget allows, at most a quarter, if not given.
     """
 
     settings: Settings
     length: Length
     budget: float | None = 3.0
     grid: Sequence[float] = GRID
+    share: float | None = None
 
     @property
     def short(self) -> Length:
         """Length of one short run."""
-        share = min(LONGEST_SHARE, max(0.0, (self.budget or 1.0) - 1) / len(self.grid))
+        share = self.share
+        if share is None:
+            share = min(LONGEST, max(0.0, (self.budget or 1.0) - 1) / len(self.grid))
         steps = max(1, min(self.length.steps, max(20, math.ceil(self.length.steps * share))))
         return replace(self.length, steps=steps, every=steps, patience=None)
 

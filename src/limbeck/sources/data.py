@@ -8,6 +8,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from limbeck.teachers.renormalised import Normalisation
+
 
 @dataclass(frozen=True)
 class Data:
@@ -20,6 +22,7 @@ class Data:
         test: batches for the final number only; ``None`` if there are none.
         classes: number of classes, ``None`` if not known or not a classification.
         note: one sentence on where the data come from and how they are split, for the report.
+        normalisation: how images in [0, 1] were normalised; ``None`` if not known.
     """
 
     name: str
@@ -28,3 +31,4 @@ class Data:
     test: DataLoader[Any] | None = None
     classes: int | None = None
     note: str = ""
+    normalisation: Normalisation | None = None

@@ -12,11 +12,21 @@ from limbeck.errors import DataError, nearest
 from limbeck.sources.data import Data
 from limbeck.sources.digits_data import digits
 from limbeck.sources.factory_data import factory_data
+from limbeck.sources.hf_dataset import hf_dataset
 from limbeck.sources.image_folder import image_folder
 from limbeck.sources.mnist1d_data import mnist1d
+from limbeck.sources.web_dataset import web_dataset
 
 _BUILT_IN: dict[str, Callable[..., Data]] = {"digits": digits, "mnist1d": mnist1d}
-_KINDS = "digits, mnist1d, imagefolder:PATH, package.module:factory, path.py:factory"
+_FILES: dict[str, Callable[..., Data]] = {
+    "imagefolder": image_folder,
+    "hf-dataset": hf_dataset,
+    "webdataset": web_dataset,
+}
+_KINDS = (
+    "digits, mnist1d, imagefolder:PATH, hf-dataset:PATH or hf-dataset:NAME, webdataset:SHARDS, package.module:factory, "
+    "path.py:factory"
+)
 
 
 def load_data(
@@ -24,17 +34,21 @@ def load_data(
 ) -> Data:
     """Make the loaders of the data that a name stands for.
 
-    With the same arguments the batches are the same, in the same order.
+    With the same arguments the batches are the same, in the same order; only a stream's order is drawn from torch's
+    generator.
 
     Warning:
         Naming a factory (``package.module:factory``, ``path.py:factory``) runs its code. Nothing else read here can.
 
     Args:
-        name: ``digits``, ``mnist1d``, ``imagefolder:PATH``, ``package.module:factory`` or ``path.py:factory``.
+        name: ``digits``, ``mnist1d``, ``imagefolder:PATH``, ``hf-dataset:PATH`` or ``hf-dataset:NAME``,
+            ``webdataset:SHARDS``, ``package.module:factory`` or ``path.py:factory``.
         batch_size: samples in a batch; each kind of data has a default of its own.
         seed: of the order of the training batches, not of the split.
         options: further keyword arguments: ``train`` (how many samples to keep) and ``split`` of ``digits``, ``train``
-            of ``mnist1d``, ``size``, ``mean``, ``std`` and ``workers`` of ``imagefolder``, or the factory's own.
+            of ``mnist1d``, ``size``, ``mean``, ``std`` and ``workers`` of images from files and what else
+            :func:`~limbeck.sources.hf_dataset.hf_dataset` and :func:`~limbeck.sources.web_dataset.web_dataset` take, or
+            the factory's own.
 
     Raises:
         DataError: if the name or an option is not known (the nearest three are named), an option has a value of another
@@ -48,16 +62,15 @@ def load_data(
     """
     given = dict(options or {})
     kind, _, rest = name.partition(":")
-    if name in _BUILT_IN or kind == "imagefolder":
-        function = _BUILT_IN.get(name, image_folder)
+    function = _BUILT_IN.get(name, _FILES.get(kind))
+    if function is not None:
         given = _checked_options(name, function, given)
         if batch_size is not None:
             given["batch_size"] = batch_size
-        return function(seed=seed, **given) if name in _BUILT_IN else image_folder(rest, seed=seed, **given)
+        return function(seed=seed, **given) if name in _BUILT_IN else function(rest, seed=seed, **given)
     if ":" not in name:
         raise DataError(
-            f"'{name}' is no data that limbeck knows. {nearest(name, [*_BUILT_IN, 'imagefolder'])} "
-            f"Write one of {_KINDS}."
+            f"'{name}' is no data that limbeck knows. {nearest(name, [*_BUILT_IN, *_FILES])} Write one of {_KINDS}."
         )
     return factory_data(name, batch_size=batch_size, seed=seed, options=given)
 

@@ -23,7 +23,7 @@ def hub_error(name: str, error: Exception) -> ModelError:
         >>> print(hub_error("timm:resnet18", ConnectionError("no route")))  # doctest: +ELLIPSIS
         timm:resnet18 needs its published weights, and the hub could not be reached (ConnectionError: no route). ...
     """
-    verdict = "the hub could not be reached" if _unreachable(error) else "they could not be loaded"
+    verdict = "the hub could not be reached" if unreachable(error) else "they could not be loaded"
     return ModelError(
         f"{name} needs its published weights, and {verdict} ({brief(error)}). Give a file instead: weights=FILE "
         "(--weights, --teacher-weights, --student-weights), a .safetensors, .pt or .pth downloaded on a machine that "
@@ -42,7 +42,8 @@ def brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
 
-def _unreachable(error: BaseException | None) -> bool:
+def unreachable(error: BaseException | None) -> bool:
+    """Whether an error of a library says that there is no network."""
     # Libraries wrap what the network said; its own class stands somewhere in the chain.
     while error is not None:
         if any(kind.__name__ in _UNREACHABLE for kind in type(error).__mro__):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ from limbeck.errors import DataError
 from limbeck.sources.data import Data
 from limbeck.sources.extra import optional
 from limbeck.sources.hub import brief
+from limbeck.sources.images import MEAN, STD, image_normalisation, image_transform, reading_workers
 from limbeck.sources.loaders import evaluation_loader, stratified, training_loader
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HELD_OUT = 0.1
-_FEW = 1_000
 
 
 def image_folder(
@@ -26,8 +25,8 @@ def image_folder(
     batch_size: int = 32,
     seed: int = 0,
     size: int = 224,
-    mean: Sequence[float | int] = _MEAN,
-    std: Sequence[float | int] = _STD,
+    mean: Sequence[float | int] = MEAN,
+    std: Sequence[float | int] = STD,
     workers: int | None = None,
 ) -> Data:
     """Images in one folder per class, cut to a square and normalised; no augmentation.
@@ -53,9 +52,12 @@ def image_folder(
     full = f"imagefolder:{path}"
     if not folder.is_dir():
         raise DataError(f"{full} needs a folder. There is none at {folder}. Check the path.")
-    transform = _transform(full, size, mean, std)
+    normalisation = image_normalisation(full, mean, std)
+    transform = image_transform(full, size, normalisation)
     if not (folder / "train").is_dir():
-        return _split(full, _read(full, folder, transform), batch_size, seed, workers)
+        return replace(
+            _split(full, _read(full, folder, transform), batch_size, seed, workers), normalisation=normalisation
+        )
     parts = {
         "train": folder / "train",
         "validation": next(
@@ -72,7 +74,7 @@ def image_folder(
                 f"{full} must have the same class folders in every part. Found that train and {part} differ in "
                 f"{odd[:3]}. Add the missing folders or take the others away."
             )
-    workers = _workers(len(training)) if workers is None else workers
+    workers = reading_workers(len(training), workers)
     held_out = {
         part: evaluation_loader(images, batch_size=batch_size, workers=workers)
         for part, images in read.items()
@@ -86,6 +88,7 @@ def image_folder(
         test=held_out.get("test"),
         classes=len(training.classes),
         note=f"images in {folder}, {size}x{size}, no augmentation: {counts}, as the folders say",
+        normalisation=normalisation,
     )
 
 
@@ -103,7 +106,7 @@ def _split(full: str, images: Any, batch_size: int, seed: int, workers: int | No
     rest = [place for place in everything if place not in test]
     held = {rest[place] for place in stratified([images.targets[place] for place in rest], count, seed=0)}
     training = [place for place in rest if place not in held]
-    workers = _workers(len(training)) if workers is None else workers
+    workers = reading_workers(len(training), workers)
     return Data(
         name=full,
         train=training_loader(Subset(images, training), batch_size=batch_size, seed=seed, workers=workers),
@@ -112,18 +115,6 @@ def _split(full: str, images: Any, batch_size: int, seed: int, workers: int | No
         classes=classes,
         note=f"images in {images.root}, no augmentation: {len(training)} to train, {count} to validate, {count} to "
         "test, stratified by limbeck",
-    )
-
-
-def _transform(full: str, size: int, mean: Sequence[float | int], std: Sequence[float | int]) -> Any:
-    transforms = optional("torchvision.transforms", extra="vision", wanted_by=full)
-    return transforms.Compose(
-        [
-            transforms.Resize(round(size * 8 / 7)),
-            transforms.CenterCrop(size),
-            transforms.ToTensor(),
-            transforms.Normalize(tuple(mean), tuple(std)),
-        ]
     )
 
 
@@ -141,7 +132,3 @@ def _read(full: str, folder: Path, transform: Any) -> Any:
 def _verbs(read: dict[str, Any]) -> list[tuple[str, Any]]:
     verbs = {"train": "train", "validation": "validate", "test": "test"}
     return [(verbs[part], images) for part, images in read.items()]
-
-
-def _workers(images: int) -> int:
-    return 0 if images < _FEW else min(4, (os.cpu_count() or 2) // 2)

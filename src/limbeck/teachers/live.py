@@ -10,6 +10,8 @@ from torch import nn
 from limbeck.batch import Batch
 from limbeck.capture.capture import Capture, Captured
 from limbeck.links import FeatureSpec
+from limbeck.teachers.committee import Committee
+from limbeck.teachers.member_captures import MemberCaptures
 
 
 class Teacher:
@@ -17,6 +19,9 @@ class Teacher:
 
     The model is put into evaluation mode and given back as it was by :meth:`close`; parameters, buffers and
     ``requires_grad`` flags are not touched.
+
+    The members of a :class:`~limbeck.Committee` run one by one; see
+    :class:`~limbeck.teachers.member_captures.MemberCaptures`.
 
     Args:
         model: the teacher.
@@ -34,8 +39,13 @@ class Teacher:
 
     def __init__(self, model: nn.Module, sites: Sequence[FeatureSpec] = (), *, answers: bool = True) -> None:
         self.model = model
-        self._unstoppable = "its answers are needed" if answers else _unstoppable(model)
         self._modes = {module: module.training for module in model.modules()}
+        self._unstoppable = "its answers are needed" if answers else None
+        self._capture: Capture | MemberCaptures
+        if isinstance(model, Committee):
+            self._capture = MemberCaptures(model, sites, why_not=None if answers else _unstoppable)
+            return
+        self._unstoppable = self._unstoppable or _unstoppable(model)
         self._capture = Capture(model, sites, stop=self._unstoppable is None)
 
     def __call__(self, batch: Batch) -> Captured:

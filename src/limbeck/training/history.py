@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ class History:
         path: file that each row is appended to.
         rows: what is known already.
 
+    Attributes:
+        tell: is called with every row that is added, once it is written; ``None`` for nobody.
+
     Example:
         >>> history = History()
         >>> history.add(step=1, loss=2.0)
@@ -29,6 +32,7 @@ class History:
     def __init__(self, path: Path | None = None, rows: Iterable[dict[str, Any]] = ()) -> None:
         self.path = path
         self.rows = list(rows)
+        self.tell: Callable[[dict[str, Any]], None] | None = None
 
     def add(self, **row: Any) -> None:
         """Append a row.
@@ -37,14 +41,18 @@ class History:
             RunError: if it cannot be written, such as on a full disk.
         """
         self.rows.append(row)
-        if self.path is None:
-            return
+        if self.path is not None:
+            self._write(self.path, row)
+        if self.tell is not None:
+            self.tell(row)
+
+    def _write(self, path: Path, row: dict[str, Any]) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise RunError(
-                f"'{self.path}' could not be written: {error.strerror or error}. The run stands at its last "
+                f"'{path}' could not be written: {error.strerror or error}. The run stands at its last "
                 "checkpoint. Free disk space, then go on with resume=True (--resume)."
             ) from error
 
@@ -56,7 +64,12 @@ class History:
         """Forget the rows behind a step, as a training resumed there writes them again."""
         self.rows = [row for row in self.rows if row["step"] <= step]
         if self.path is not None:
-            write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
+            write_text(self.path, self.text)
+
+    @property
+    def text(self) -> str:
+        """The rows as they stand in the file."""
+        return "".join(json.dumps(row) + "\n" for row in self.rows)
 
     @classmethod
     def read(cls, path: Path) -> History:

@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from limbeck.errors import RunError
-from limbeck.training.history import History
 from limbeck.whole_file import whole_file, write_text
 
 _EXTRA = "student-extra.pt"
+# The recipe that others race against.
+DEFAULT = "auto"
 
 
 class RunFolder:
@@ -135,14 +136,22 @@ class RunFolder:
         """Write a text file, whole or not at all."""
         write_text(self.path / name, text)
 
-    def history(self) -> History:
-        """The history so far."""
-        return History.read(self.path / "history.jsonl")
-
     @property
     def checkpoint(self) -> Path:
         """Where the state of an unfinished training lies."""
         return self.path / "checkpoint"
+
+    def racing(self, recipe: str) -> Path:
+        """The folder of a recipe that takes part in a race."""
+        place = self.path / "race" / recipe
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    @property
+    def raced(self) -> list[Path]:
+        """The plans of all recipes of a race that was begun, the default's first."""
+        plans = (self.path / "race").glob("*/plan.yaml")
+        return sorted(plans, key=lambda each: (each.parent.name != DEFAULT, each))
 
     def save_example(self, inputs: Any) -> None:
         """Keep a few inputs, so that an export can be checked on real ones."""
