@@ -33,6 +33,7 @@ class Range:
 
 DEFAULT = "limbeck default"
 OWN_RATE = f"{DEFAULT}, own rate search"
+AUTOMATIC = "limbeck"
 # The default at several lengths, in plain runs.
 DEFAULTS = {f"{DEFAULT}, 0.25x": 0.25, f"{DEFAULT}, 0.5x": 0.5, DEFAULT: 1.0, f"{DEFAULT}, 3x": 3.0}
 RATE = Range(1e-3, 3e-2, 5e-3, least=1e-5, most=1.0)
@@ -53,7 +54,8 @@ class Contender:
         mixed: whether batches are mixed; ``None`` if the search says so.
         length: of a run, in plain runs.
         scale: of the student's width.
-        own_rate: whether limbeck's own search chooses the rate, as without any options, and not the common search.
+        own_rate: whether limbeck's own search chooses the rate, and not the common search.
+        automatic: whether it is ``limbeck.distill`` without any options: rates, race and choice by its own.
         least_classes: with fewer it has no meaning.
         needs_positions: whether it compares the positions of a map, or of a text, with each other.
     """
@@ -67,6 +69,7 @@ class Contender:
     length: float = 1.0
     scale: float = 1.0
     own_rate: bool = False
+    automatic: bool = False
     least_classes: int = 2
     needs_positions: bool = False
 
@@ -228,4 +231,5 @@ def contenders() -> tuple[Contender, ...]:
         *(Contender(name, "limbeck", _auto, length=length) for name, length in DEFAULTS.items()),
         *(Contender(f"{DEFAULT}, width {scale:g}", "limbeck", _auto, scale=scale) for scale in (0.5, 0.7)),
         Contender(OWN_RATE, "limbeck", _auto, {}, own_rate=True),
+        Contender(AUTOMATIC, "limbeck", _auto, {}, automatic=True),
     )  # fmt: skip

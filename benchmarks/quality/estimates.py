@@ -8,16 +8,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.contenders import DEFAULT, Contender
+from benchmarks.quality.contenders import AUTOMATIC, DEFAULT, Contender
 from benchmarks.quality.pairs import Pair
 from benchmarks.quality.results import Row, of
 
 from limbeck.whole_file import write_text
 
 FILE = Path(__file__).with_name("seconds.json")
-FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT})
-# Limbeck's own search for the rate costs two more trainings; building and judging take about this long.
-_SEARCHED, _AROUND = 3.0, 0.3
+FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT, AUTOMATIC})
+# Limbeck's own search for the rate costs two more trainings, a race twice as much again, with the teacher running;
+# building and judging take about this long.
+_SEARCHED, _RACED, _AROUND = 3.0, 6.0, 0.3
 # A search over mixup and length: half of its runs are mixed, and some are half as long.
 _SHORTER = 0.85
 # A step of training, in forward passes.
@@ -49,14 +50,19 @@ def seconds(pair: Pair, contender: Contender, runs: int) -> float:
     """What so many runs of a contender take about; nothing where it does not apply."""
     known = _times(pair)
     times = known["contenders"]
-    if contender.name not in times:
+    name = DEFAULT if contender.automatic else contender.name
+    if name not in times:
         return 0.0
-    planning, step = times[contender.name]
+    planning, step = times[name]
     if "mixed" in contender.space:
         mixed = times.get("soft labels and mixup", (planning, step))[1]
         step = _SHORTER * (step + mixed) / 2
-    steps = max(20, round(pair.steps * contender.length)) * (_SEARCHED if contender.own_rate else 1.0)
+    steps = max(20, round(pair.steps * contender.length)) * _trainings(contender)
     return runs * (_AROUND + known["beside"] + planning + steps * step)
+
+
+def _trainings(contender: Contender) -> float:
+    return _RACED if contender.automatic else _SEARCHED if contender.own_rate else 1.0
 
 
 def teacher_seconds(pair: Pair, *, trained: bool) -> float:

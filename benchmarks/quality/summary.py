@@ -11,7 +11,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.quality import measures
-from benchmarks.quality.contenders import DEFAULT, OWN_RATE, contenders
+from benchmarks.quality.contenders import AUTOMATIC, DEFAULT, OWN_RATE, contenders
 from benchmarks.quality.page import markdown
 from benchmarks.quality.pairs import Pair, pairs
 from benchmarks.quality.results import Row, of, read
@@ -20,7 +20,7 @@ from benchmarks.quality.table import PLAIN, STRONGEST, compute, curve, reasons, 
 from limbeck.whole_file import write_text
 
 _UNFINISHED = "not all of the runs are there"
-NOT_BUILT = "the automatic choice is not built yet"
+NOT_RUN = "the automatic choice has no final runs"
 
 
 def write_summary(folder: Path, file: Path, page: Path | None, *, only_tried: bool) -> dict[str, Any]:
@@ -36,10 +36,14 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
     """Everything in one object, as the README and the page read it."""
     main = {pair: rows for pair, rows in results.items() if teacher(rows) is not None and pair.role == "main"}
     rows = [pair_summary(pair, rows) for pair, rows in main.items()]
-    tests = {side: _tests(main, side) for side in (PLAIN, "alone")}
+    tests = {(own, side): _tests(main, own, side) for own in (DEFAULT, AUTOMATIC) for side in (PLAIN, "alone")}
     for row in rows:
-        row["default_non_inferior"] = {side: tests[side].get(row["name"]) for side in tests}
-    regrets = [(row["dataset"], row["default_regret"]) for row in rows if row["default_regret"] is not None]
+        for own, field in ((DEFAULT, "default_non_inferior"), (AUTOMATIC, "non_inferior")):
+            row[field] = {side: tests[own, side].get(row["name"]) for side in (PLAIN, "alone")}
+    regrets = {
+        field: [(row["dataset"], row[field]) for row in rows if row[field] is not None]
+        for field in ("regret", "default_regret")
+    }
     # With the searches of both sides, and without them.
     gains, matches = (
         {
@@ -53,7 +57,8 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
         "compared": DEFAULT,
         "pairs": rows,
         "compute": _compute(main),
-        "mean_regret": _plain(measures.bootstrapped(regrets)),
+        "mean_regret": _plain(measures.bootstrapped(regrets["regret"])),
+        "mean_default_regret": _plain(measures.bootstrapped(regrets["default_regret"])),
         "gain_at_equal_compute": {length: each.get("mean") for length, each in gains[True].items()},
         "gain_at_equal_compute_details": gains[True],
         "gain_at_equal_compute_without_searches": gains[False],
@@ -69,11 +74,14 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
 
 def _null_because(rows: Sequence[Row], gains: Mapping[str, Row], matches: Mapping[str, Row]) -> dict[str, str]:
     """Why a number of the summary is null, by its place."""
-    found = {f"pairs.{field}": NOT_BUILT for field in ("limbeck", "limbeck_se", "regret", "recovered_gap")}
+    found: dict[str, str] = {}
+    if any(row["limbeck"] is None for row in rows):
+        found |= {f"pairs.{field}": NOT_RUN for field in ("limbeck", "limbeck_se", "regret", "recovered_gap")}
     for name, known in (("gain_at_equal_compute", gains), ("compute_to_match", matches)):
         found |= {f"{name}.{length}": each["reason"] for length, each in known.items() if "reason" in each}
-    if not any(row["default_regret"] is not None for row in rows):
-        found["mean_regret"] = "no pair has final runs of the default and of another contender on two seeds or more"
+    for field, name in (("regret", "the automatic choice"), ("default_regret", "the default")):
+        if not any(row[field] is not None for row in rows):
+            found[f"mean_{field}"] = f"no pair has final runs of {name} and of another contender on two seeds or more"
     return found
 
 
@@ -81,15 +89,12 @@ def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
     """One pair."""
     found, known = scores(rows), teacher(rows)
     means = {name: round(mean(each.values()), 3) for name, each in found.items()}
-    own = found.get(DEFAULT, {})
+    own, automatic = found.get(DEFAULT, {}), found.get(AUTOMATIC, {})
     # Of the methods, only those with all seeds stand beside the others.
     full = {name: each for name, each in found.items() if len(each) >= len(own) and _full_length(name)}
     best = measures.regret(full, DEFAULT) if own else None
+    chosen = measures.regret(full, AUTOMATIC) if AUTOMATIC in full else None
     accuracy: float | None = None if known is None else known["accuracy"]
-    alone, default = means.get("alone"), means.get(DEFAULT)
-    gap = None
-    if accuracy is not None and alone is not None and default is not None:
-        gap = measures.recovered_gap(accuracy, alone, default)
     return {
         "name": pair.name,
         "dataset": pair.data,
@@ -97,19 +102,19 @@ def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
         "same_family": pair.family,
         "teacher_saw_only_the_students_data": pair.own_data,
         "teacher": accuracy,
-        "alone": alone,
+        "alone": means.get("alone"),
         "soft_labels": means.get(PLAIN),
         "soft_labels_se": _error(found.get(PLAIN)),
-        "limbeck": None,
-        "limbeck_se": None,
-        "regret": None,
-        "recovered_gap": None,
-        "default": default,
+        "limbeck": means.get(AUTOMATIC),
+        "limbeck_se": _error(automatic),
+        "regret": None if chosen is None else round(chosen.points, 3),
+        "recovered_gap": _gap(accuracy, means, AUTOMATIC),
+        "default": means.get(DEFAULT),
         "default_se": _error(own),
         "best": None if best is None else round(best.accuracy, 3),
         "best_name": None if best is None else best.winner,
         "default_regret": None if best is None else round(best.points, 3),
-        "default_recovered_gap": None if gap is None else round(gap, 3),
+        "default_recovered_gap": _gap(accuracy, means, DEFAULT),
         "seeds": len(own),
         "accuracies": means,
         "calibration_errors": _calibration(rows),
@@ -117,6 +122,13 @@ def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
         "smaller_student": _smaller(means),
         "not_applicable": reasons(rows),
     }
+
+
+def _gap(teacher: float | None, means: Mapping[str, float], own: str) -> float | None:
+    if teacher is None or "alone" not in means or own not in means:
+        return None
+    found = measures.recovered_gap(teacher, means["alone"], means[own])
+    return None if found is None else round(found, 3)
 
 
 def _full_length(name: str) -> bool:
@@ -144,11 +156,11 @@ def _smaller(means: Mapping[str, float]) -> float | None:
     return min((scale for scale, each in widths.items() if each >= means.get(PLAIN, math.inf)), default=None)
 
 
-def _tests(main: Mapping[Pair, Sequence[Row]], side: str) -> dict[str, bool]:
+def _tests(main: Mapping[Pair, Sequence[Row]], own: str, side: str) -> dict[str, bool]:
     values: dict[str, float] = {}
     for pair, rows in main.items():
         found = scores(rows)
-        chance = measures.inferiority(measures.paired(found.get(DEFAULT, {}), found.get(side, {})))
+        chance = measures.inferiority(measures.paired(found.get(own, {}), found.get(side, {})))
         if chance is not None:
             values[pair.name] = chance
     return measures.holm(values)
@@ -214,8 +226,8 @@ def _plain(found: measures.Interval | None, **more: Any) -> dict[str, Any] | Non
 
 
 def _compute(main: Mapping[Pair, Sequence[Row]]) -> dict[str, Any]:
-    """Compute of limbeck's default, its search included, in plain soft-label runs with the teacher live."""
-    ratios: dict[str, list[float]] = {DEFAULT: [], OWN_RATE: []}
+    """Compute of limbeck's runs, their searches included, in plain soft-label runs with the teacher live."""
+    ratios: dict[str, list[float]] = {DEFAULT: [], OWN_RATE: [], AUTOMATIC: []}
     for pair, rows in main.items():
         plain = compute(rows, PLAIN, samples=pair.samples, live=True, searches=False)
         for name, known in ratios.items():

@@ -123,8 +123,9 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         train: loader of training batches.
         validation: loader to select with; 10 % of a map-style training set is held out if there is none.
         plan: a plan or the path of one; made from the recipe if not given.
-        recipe: name of a shipped recipe, path of a YAML file, or its content; ``auto`` if there is neither recipe nor
-            plan. Not beside a plan, which holds the recipe that it was made from.
+        recipe: name of a shipped recipe, path of a YAML file, or its content. Not beside a plan, which holds the recipe
+            that it was made from. With neither, ``auto`` is trained side by side with soft labels and the student
+            alone, and is left only for one of them that validates better with a probability of 0.9.
         start: with which layers of the teacher the student starts, in place of what recipe or plan say: ``spread`` over
             the depth, the ``first`` or the ``last``, see :func:`copy_layers`; ``as-given`` for its own weights.
         steps: optimizer steps, in place of the steps or epochs of recipe or plan.
@@ -136,8 +137,10 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         metric: ``auto`` for what suits the labels (``accuracy``, ``label_accuracy`` for several labels at once,
             ``negative_error`` for numbers), one of these, or a function of logits and labels; larger is better.
         task_loss: function of the student's logits and the labels, used in place of cross-entropy.
-        search: whether to search for the rate; without it ``auto`` is 1e-3.
-        budget: what everything may cost together, in trainings.
+        search: whether to search for rates and to race; without it the default is trained, at 1e-3 unless ``lr`` is
+            given.
+        budget: what everything may cost together, in plain trainings with the teacher running; the trainings come
+            first, what is left is for short runs that find the rates. Counted, not timed.
         adapt: reads a batch: ``adapt(raw) -> limbeck.Batch(inputs, targets)``.
         output: takes the logits from what a model returns.
         layouts: axes of sites whose layout cannot be told; see :func:`plan`.

@@ -142,9 +142,9 @@ def read_logits(output: Any) -> Any:
 
 
 class KnownLogits(NamedTuple):
-    """Logits that were read from a model's output before, as those of a cache."""
+    """Logits that were read from a model's output before, or what a cache kept of them."""
 
-    logits: Tensor
+    logits: Any
 
 
 def logits_of(output: Any, read: ReadOutput) -> Any:

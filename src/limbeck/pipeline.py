@@ -154,7 +154,7 @@ class Pipeline:
         selection = self._selection(distiller)
         plan = plan.with_choices(selection.choice, *frozen_choices(self.student))
         before = linked_similarity(distiller, source, pair.batches)
-        record.begin(plan, pair.batches[0], self.options.facts)
+        record.begin(plan, pair.batches[0], self.options.facts, metric=selection.name, before=before)
         plans = self._rated([plan, *plans[1:]], length, distillers, source, selection)
         histories = record.plans(plans, resume=self.options.resume)
         race = self._race(plans, length, distillers, source, selection, histories)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,11 @@ def resumed_cache(run_dir: Path, given: CacheSettings | None) -> CacheSettings |
         if given is not None:
             raise _otherwise(str(run_dir), [f"the teacher is not cached there and in '{given.place}' now"])
         return begun
-    both = [("cache_encoding", begun.encoding, given.encoding), ("cache_views", begun.views, given.views)]
-    both.append(("cache_top_k", begun.top_k, given.top_k))
+    both = [(f"cache_{key}", getattr(begun, key), getattr(given, key)) for key in ("encoding", "views", "top_k")]
     pairs = [each for each in both if each[-1] is not None]
     if changed := _said(pairs):
         raise _otherwise(str(run_dir), changed)
-    return CacheSettings(given.place, begun.encoding, begun.views, begun.top_k)
+    return replace(begun, place=given.place)
 
 
 def resumed_tracker(run_dir: Path, given: TrackerChoice) -> TrackerChoice:

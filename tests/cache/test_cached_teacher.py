@@ -13,7 +13,7 @@ from torch import nn
 
 from limbeck.batch import Batch, KnownLogits
 from limbeck.cache import Cache, CachedTeacher, CacheError, DataOrigin, Form, Origin
-from limbeck.cache.cached_teacher import LOGITS
+from limbeck.cache.answers import LOGITS, WholeAnswers
 from limbeck.cache.identity import weights_hash
 from limbeck.cache.inspecting import inspect_cache
 from limbeck.capture import probe
@@ -56,7 +56,7 @@ def cached(model, place, live=True, autocast=nullcontext, **changed):
         Cache(place, origin(model, **changed), rows_per_file=16),
         sites=specs,
         forms=forms,
-        logits=(3,),
+        answers=WholeAnswers((3,)),
         autocast=autocast,
     )
 
@@ -279,7 +279,9 @@ def test_a_site_called_logits_is_not_taken_for_the_answers(tmp_path):
     given = Batch(torch.randn(3, 4), None, torch.tensor([[number, 0] for number in range(3)]))
     specs = [FeatureSpec("logits", "BC", channels=3)]
     live = Teacher(model, specs)
-    teacher = CachedTeacher(live, Cache(tmp_path, origin(model)), sites=specs, forms=[Form("logits")], logits=(2,))
+    teacher = CachedTeacher(
+        live, Cache(tmp_path, origin(model)), sites=specs, forms=[Form("logits")], answers=WholeAnswers((2,))
+    )
     read = teacher(given)
     assert torch.equal(read.output.logits, model(given.inputs))
     assert torch.equal(read.features["logits"].x, live(given).features["logits"].x)

@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from limbeck.balancers import TapNorm
+from limbeck.balancers import Fixed, TapNorm
 from limbeck.balancers.family import TapNorms
 from limbeck.batch import Batch
 from limbeck.distiller import Distiller, Term
@@ -65,3 +65,26 @@ def test_processes_weigh_by_the_mean_of_what_they_measured(monkeypatch):
     losses, norms = over_processes(torch.tensor([1.0, 3.0]), mine)
     assert losses.tolist() == [3.0, 5.0]
     assert [each[0].item() for each in norms] == [2.0, 4.0, 0.0]  # means of 1 and 3, 2 and 6, 0.5 and -0.5
+
+
+def test_the_share_of_each_term_in_the_gradient_at_its_tap_is_known_once_it_was_measured():
+    trained = distiller(CrossEntropy(), rho=3.0)
+    weights = trained(GIVEN, teacher()).weights
+    assert trained.gradient_shares(weights) == {}
+    trained.step()
+    # Features are weighed to pull three times as hard as the outputs, which do not yield as the two agree.
+    weights = trained(GIVEN, teacher()).weights
+    trained.step()
+    agrees = trained.balancer.cosine[0] > 0
+    outputs = 1.0 if agrees else weights[1].item()
+    assert trained.gradient_shares(weights) == pytest.approx({trained.names[0]: 3 / (3 + outputs)}, rel=1e-4)
+
+
+def test_a_balancer_that_measures_nothing_knows_no_shares():
+    torch.manual_seed(0)
+    student = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))
+    term = Term(Link(SITE, SITE), loss=MSE())
+    trained = Distiller(student, terms=[term], outputs=[CrossEntropy()], balancer=Fixed(["feature", "output"]))
+    weights = trained(GIVEN, teacher()).weights
+    trained.step()
+    assert trained.gradient_shares(weights) == {}

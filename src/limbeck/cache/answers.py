@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -27,6 +27,7 @@ class Stored(NamedTuple):
     encoding: str
 
 
+@runtime_checkable
 class AnswerMeter(Protocol):
     """Measures over batches of answers, none of which is kept."""
 
@@ -40,6 +41,7 @@ class AnswerMeter(Protocol):
         ...
 
 
+@runtime_checkable
 class AnswerForm(Protocol):
     """In what form answers are stored."""
 

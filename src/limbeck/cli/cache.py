@@ -10,9 +10,11 @@ from rich.table import Table
 
 from limbeck.cli.distill import Device, PlanOption, Precision, Replan
 from limbeck.cli.loading import loading
+from limbeck.cli.several import one_or_several
 from limbeck.cli.words import (
     BatchSize,
     CacheEncoding,
+    CacheTopK,
     CacheViews,
     DataOption,
     DataOptions,
@@ -24,6 +26,7 @@ from limbeck.cli.words import (
     StartOption,
     StudentOption,
     StudentWeights,
+    TeacherDrop,
     TeacherOption,
     TeacherWeights,
 )
@@ -45,10 +48,12 @@ def _cache() -> None:
 def build(
     place: Place, file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None,
     data: DataOption = None, recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
-    start: StartOption = None, teacher_weights: TeacherWeights = None, student_weights: StudentWeights = None,
+    start: StartOption = None, teacher_weights: TeacherWeights = None, teacher_drop: TeacherDrop = None,
+    student_weights: StudentWeights = None,
     teacher_option: ModelOptions = None, student_option: ModelOptions = None, data_option: DataOptions = None,
     batch_size: BatchSize = None, modules: Imports = None, seed: Seed = None, device: Device = None,
     precision: Precision = None, cache_encoding: CacheEncoding = None, cache_views: CacheViews = None,
+    cache_top_k: CacheTopK = None,
 ) -> None:  # fmt: skip
     """Fill a cache for a pair, data and a recipe or plan; what is there already stays, so that it can be interrupted.
 
@@ -57,12 +62,13 @@ def build(
     from limbeck.cli.job import Job, parse_options
 
     flags = {
-        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
-        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "teacher_weights": one_or_several(teacher_weights),
+        "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None, "seed": seed,
         "device": device, "precision": precision, "cache": place, "cache_encoding": cache_encoding,
-        "cache_views": cache_views, "start": start,
+        "cache_views": cache_views, "cache_top_k": cache_top_k, "start": start,
     }  # fmt: skip
     job = Job.read(file, flags)
     with loading():

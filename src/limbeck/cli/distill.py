@@ -13,6 +13,7 @@ from rich.console import Console
 
 from limbeck.cli import words
 from limbeck.cli.loading import loading
+from limbeck.cli.several import one_or_several
 
 if TYPE_CHECKING:
     from limbeck.cli.job import Job
@@ -38,7 +39,12 @@ CacheOption = Annotated[
 RunDir = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NUMBER if not given.")]
 Resume = Annotated[bool | None, typer.Option("--resume", help="Go on with the unfinished run in --run-dir.")]
 Search = Annotated[
-    bool | None, typer.Option("--search/--no-search", help="Whether to search for the learning rate; yes if not given.")
+    bool | None,
+    typer.Option(
+        "--search/--no-search",
+        help="Whether to search for rates and to race against soft labels and labels alone, where no recipe is given; "
+        "yes if not given.",
+    ),
 ]
 CheckTeacher = Annotated[
     bool | None,
@@ -59,12 +65,14 @@ def distill(
     data: words.DataOption = None, recipe: words.RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
     start: words.StartOption = None, steps: Steps = None, epochs: Epochs = None, lr: Rate = None,
     run_dir: RunDir = None, resume: Resume = None,
-    teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
+    teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
+    student_weights: words.StudentWeights = None,
     teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
     metric: MetricOption = None, seed: words.Seed = None, device: Device = None, precision: Precision = None,
     search: Search = None, check_teacher: CheckTeacher = None, cache: CacheOption = None,
-    cache_encoding: words.CacheEncoding = None, cache_views: words.CacheViews = None, tracker: TrackerOption = None,
+    cache_encoding: words.CacheEncoding = None, cache_views: words.CacheViews = None,
+    cache_top_k: words.CacheTopK = None, tracker: TrackerOption = None,
 ) -> None:  # fmt: skip
     """Distil a teacher into a student; everything that is not said is chosen and reported.
 
@@ -76,14 +84,15 @@ def distill(
     from limbeck.cli.job import Job, parse_options
 
     flags = {
-        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
         "start": start, "steps": steps, "epochs": epochs, "lr": lr, "run_dir": run_dir, "resume": resume,
-        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher_weights": one_or_several(teacher_weights),
+        "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
         "metric": metric, "seed": seed, "device": device, "precision": precision, "search": search,
         "check_teacher": check_teacher, "cache": cache, "cache_encoding": cache_encoding, "cache_views": cache_views,
-        "tracker": tracker or None,
+        "cache_top_k": cache_top_k, "tracker": tracker or None,
     }  # fmt: skip
     _run(Job.read(file, flags))
 
@@ -102,7 +111,7 @@ def _run(job: Job) -> None:
         resume=job.resume,
         check_teacher=job.check_teacher,
         tracker=job.tracker,
-        names=(job.student, job.teacher),
+        names=job.names,
         sources=job.sources(loaded),
         command=_resuming(job, run_dir),
     )

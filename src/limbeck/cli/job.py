@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from limbeck.cli.several import joined, listed, member_names, weights_of
 from limbeck.errors import RecipeError, nearest
 from limbeck.recipe.recipe import Recipe, Start, explain, read_yaml
 from limbeck.recipe.settings import LENGTHS, Settings
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "teacher", "student", "data", "teacher_weights", "student_weights", "teacher_options", "student_options",
-    "data_options", "batch_size",
+    "teacher_drop", "data_options", "batch_size",
 )  # fmt: skip
 _SETTINGS = ("steps", "epochs", "lr", "seed", "precision")
 _PUBLISHED = ("timm", "torchvision")
@@ -38,8 +39,8 @@ class Job(BaseModel):
     recipe as the base that the recipe's keys change. Paths are those of the folder that the command runs in.
 
     Attributes:
-        teacher: name of a model.
-        student: likewise.
+        teacher: name of a model, or of several.
+        student: name of a model.
         data: name of the data.
         recipe: how to distil; ``None`` if nothing was said.
         modules: to import first; the key is ``import``.
@@ -48,11 +49,12 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
 
-    teacher: str
+    teacher: str | list[str]
     student: str
     data: str
     recipe: Recipe | None = None
-    teacher_weights: str | None = None
+    teacher_weights: str | list[str] | None = None
+    teacher_drop: float | None = Field(default=None, ge=0, le=1)
     student_weights: str | None = None
     teacher_options: dict[str, Any] = Field(default_factory=dict)
     student_options: dict[str, Any] = Field(default_factory=dict)
@@ -98,7 +100,8 @@ class Job(BaseModel):
         if parts or base is not None:
             said["recipe"] = _recipe(base, parts, None if file is None else file.stem)
         for key in ("teacher", "student", "data"):
-            if not isinstance(said.get(key), str):
+            several = key == "teacher" and isinstance(said.get(key), list) and said[key]
+            if not isinstance(said.get(key), str) and not several:
                 raise RecipeError(
                     f"A distillation needs a teacher, a student and data. Found no {key}. Give --{key}, or '{key}:' in "
                     "the job file."
@@ -165,16 +168,23 @@ class Job(BaseModel):
 
         from limbeck.sources import load_model
 
-        teacher_options = self.teacher_options
-        if self.teacher_weights != "pretrained":
-            teacher_options = _fitted(self.teacher, self.teacher_options, data)
-        torch.manual_seed(0)
-        teacher = load_model(self.teacher, weights=self.teacher_weights, options=teacher_options)
+        built: dict[str, nn.Module] = {}
+        weights = weights_of(self.teacher, self.teacher_weights)
+        for called, name, of_it in zip(member_names(self.teacher), listed(self.teacher), weights, strict=True):
+            options = self.teacher_options if of_it == "pretrained" else _fitted(name, self.teacher_options, data)
+            torch.manual_seed(0)
+            built[called] = load_model(name, weights=of_it, options=options)
+        teacher = joined(built, self.teacher_drop)
         torch.manual_seed(0)
         student = load_model(
             self.student, weights=self.student_weights, options=_fitted(self.student, self.student_options, data)
         )
         return teacher, student
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Student and teacher as they were named, for people."""
+        return self.student, " + ".join(listed(self.teacher))
 
     def sources(self, data: Data) -> dict[str, Any]:
         """Facts for ``run.json``: what was named, and how :func:`limbeck.load` builds the student again."""

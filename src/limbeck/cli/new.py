@@ -13,6 +13,7 @@ from rich.console import Console
 
 from limbeck.cli import words
 from limbeck.cli.loading import loading
+from limbeck.cli.several import one_or_several
 from limbeck.errors import ModelError, RunError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ Wanted = Annotated[
 def new(
     teacher: words.TeacherOption = None, student: words.StudentOption = None, data: words.DataOption = None,
     out: Out = Path("job.yaml"), force: Force = False, recipe: Wanted = None,
-    teacher_weights: words.TeacherWeights = None, student_weights: words.StudentWeights = None,
+    teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
+    student_weights: words.StudentWeights = None,
     teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
 ) -> None:  # fmt: skip
@@ -48,7 +50,8 @@ def new(
     if out.exists() and not force:
         raise RunError(f"'{out}' is there already, perhaps edited. Give --force, or another name to --out.")
     said = {
-        "teacher": teacher, "teacher_weights": teacher_weights, "teacher_options": parse_options(teacher_option),
+        "teacher": one_or_several(teacher), "teacher_weights": one_or_several(teacher_weights),
+        "teacher_drop": teacher_drop, "teacher_options": parse_options(teacher_option),
         "student": student, "student_weights": student_weights, "student_options": parse_options(student_option),
         "data": data, "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
     }  # fmt: skip

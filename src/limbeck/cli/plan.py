@@ -11,6 +11,7 @@ from rich.console import Console
 
 from limbeck.cli import words
 from limbeck.cli.loading import loading
+from limbeck.cli.several import one_or_several
 from limbeck.errors import RunError
 
 Out = Annotated[
@@ -22,7 +23,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Save it even if th
 def plan(
     file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
     data: words.DataOption = None, recipe: words.RecipeOption = None, out: Out = None, overwrite: Overwrite = False,
-    start: words.StartOption = None, teacher_weights: words.TeacherWeights = None,
+    start: words.StartOption = None, teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
     student_weights: words.StudentWeights = None, teacher_option: words.ModelOptions = None,
     student_option: words.ModelOptions = None, data_option: words.DataOptions = None,
     batch_size: words.BatchSize = None, modules: words.Imports = None, seed: words.Seed = None,
@@ -36,8 +37,9 @@ def plan(
     if out is not None and out.exists() and not overwrite:
         raise RunError(f"'{out}' is there already, perhaps edited. Give --overwrite, or another name to --out.")
     flags = {
-        "teacher": teacher, "student": student, "data": data, "recipe": recipe, "start": start,
-        "teacher_weights": teacher_weights, "student_weights": student_weights,
+        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "start": start,
+        "teacher_weights": one_or_several(teacher_weights),
+        "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),
         "data_options": parse_options(data_option),
         "batch_size": batch_size, "import": modules or None, "seed": seed,
@@ -56,7 +58,7 @@ def plan(
     keys = keys_for(term.loss for term in planned.features)
     with started(models[1], models[0], planned.start) as said:
         pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
-        made = pair.plan(planned, names=(job.student, job.teacher)).with_choices(*said)
+        made = pair.plan(planned, names=job.names).with_choices(*said)
     Console(width=None if Console().is_terminal else 160).print(made)
     if out is not None:
         made.save(out)

@@ -15,12 +15,22 @@ JobFile = Annotated[
         "imports that it names are run, as if they were typed.",
     ),
 ]
-TeacherOption = Annotated[str | None, typer.Option("--teacher", metavar="MODEL", help="The network to learn from.")]
+TeacherOption = Annotated[
+    list[str] | None,
+    typer.Option("--teacher", metavar="MODEL", help="The network to learn from; repeated, several at once."),
+]
+TeacherDrop = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="How likely one of several teachers is left out of a step; 0 if not given."),
+]
 StudentOption = Annotated[str | None, typer.Option("--student", metavar="MODEL", help="The network to train.")]
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DATA", help="What both networks see.")]
 TeacherWeights = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="The teacher's weights: .safetensors or .pt, 'pretrained', or 'random'."),
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="The teacher's weights: .safetensors or .pt, 'pretrained', or 'random'; once for each of several.",
+    ),
 ]
 StudentWeights = Annotated[
     str | None,

@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from limbeck.batch import Adapt, Batch, ReadOutput, logits_of, move, tensors
-from limbeck.cache.cache import Cache
 from limbeck.cache.answers import LOGITS, MostProbable
+from limbeck.cache.cache import Cache
 from limbeck.cache.cached_teacher import CachedTeacher
 from limbeck.cache.encoding import encoding
 from limbeck.cache.exactness import Exactness
@@ -23,8 +23,8 @@ from limbeck.cache.identity import data_hash, weights_hash
 from limbeck.cache.keyed import UNBATCHABLE
 from limbeck.cache.keying import KeyedLoaders, keyed
 from limbeck.cache.origin import DataOrigin, Origin
-from limbeck.capture.capture import Captured
 from limbeck.cache.top_exactness import TopExactness
+from limbeck.capture.capture import Captured
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import PlanMismatch, RecipeError

@@ -19,7 +19,11 @@ from limbeck.teachers.committee import Committee, CommitteeAnswer, member_of, of
 from limbeck.teachers.mean_answers import Mean, mean_numbers, mean_probabilities, mean_yes_or_no
 
 ANSWER = "committee's answer"
-_MEANS: Mapping[str | None, Mean] = {"SoftLabels": mean_probabilities, "BinarySoftLabels": mean_yes_or_no}
+# By the loss that the task learns answers with; of anything else the numbers themselves.
+_MEANS: dict[str | None, tuple[Mean, str]] = {
+    "SoftLabels": (mean_probabilities, "probabilities"),
+    "BinarySoftLabels": (mean_yes_or_no, "probabilities of a yes"),
+}
 Shape = tuple[int, ...]
 
 
@@ -71,6 +75,11 @@ def look_at(
     return _joined(found)
 
 
+def called(teacher: nn.Module) -> str:
+    """The class of a teacher, or the names of a committee's members."""
+    return " + ".join(teacher.members) if isinstance(teacher, Committee) else type(teacher).__name__
+
+
 def answer_shape(anatomy: Anatomy) -> Shape | None:
     """The shape of a model's logits, its batch axis 0, as models are probed with different numbers of samples."""
     return None if anatomy.output_shape is None else (0, *anatomy.output_shape[1:])
@@ -115,18 +124,20 @@ def answer_of(
     """
     shapes = {name: answer_shape(anatomy.members[name]) for name in committee.members}
     answering = tuple(place for place, shape in enumerate(shapes.values()) if shape is not None and shape == student)
-    mean = _MEANS.get(task.means.teacher, mean_numbers)
+    mean, what = _MEANS.get(task.means.teacher, (mean_numbers, "numbers"))
     names = [list(shapes)[place] for place in answering]
-    numbers = {name: "none" if each is None else _said(each) for name, each in shapes.items()}
+    numbers = {name: _said(each) for name, each in shapes.items()}
     value = names or "none"
-    phrase = mean.__name__.replace("_", " ")
-    reason = f"{phrase} of the members that answer in the student's shape" if names else "no member answers as it does"
+    reason = f"mean of the {what} of the members that answer in the student's shape"
     shape = student if answering else next(iter(shapes.values()))
-    return ReadCommittee(read, answering, mean), shape, Choice(ANSWER, value, reason, numbers)
+    choice = Choice(
+        ANSWER, value, reason if names else f"none answers in the student's shape, {_said(student)}", numbers
+    )
+    return ReadCommittee(read, answering, mean), shape, choice
 
 
-def _said(shape: Shape) -> str:
-    return f"[{', '.join(['B', *map(str, shape[1:])])}]"
+def _said(shape: Shape | None) -> str:
+    return "none" if shape is None else f"[{', '.join(['B', *map(str, shape[1:])])}]"
 
 
 def _placed(name: str, anatomy: Anatomy) -> Anatomy:

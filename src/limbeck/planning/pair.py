@@ -22,7 +22,7 @@ from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.attention_sites import check_attention_sites
 from limbeck.planning.build import build, fit_targets
-from limbeck.planning.committees import CommitteePlan, answer_of, answer_shape, look_at
+from limbeck.planning.committees import CommitteePlan, answer_of, answer_shape, called, look_at
 from limbeck.planning.costs import SAMPLES, measure_costs
 from limbeck.planning.facts import Facts
 from limbeck.planning.few_samples import Once, first_samples
@@ -207,7 +207,7 @@ class Pair:
 
     def resolved(self, recipe: Recipe, *, names: tuple[str, str] | None = None, own_loss: bool = False) -> Plan:
         """A plan for this pair that was neither tried nor measured; the arguments are those of :meth:`plan`."""
-        names = names or (type(self.student).__name__, type(self.teacher).__name__)
+        names = names or (type(self.student).__name__, called(self.teacher))
         scores = self._scores(recipe) if recipe.features and mapper_of(recipe).needs_scores else None
         facts = replace(self.facts, own_loss=own_loss)
         anatomies = self.student_anatomy, self.teacher_anatomy

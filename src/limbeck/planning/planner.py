@@ -51,7 +51,9 @@ def make_plan(
         PlanMismatch: if a loss cannot be used on a link of this pair.
         RecipeError: if the recipe names something unknown.
     """
-    choices = [*facts.notes, facts.task.choice, _sites_choice("student", student), _sites_choice("teacher", teacher)]
+    choices = [*facts.notes, facts.task.choice, _sites_choice("student", student)]
+    members = {f"teacher '{name}'": each for name, each in teacher.members.items()} or {"teacher": teacher}
+    choices += [_sites_choice(side, each) for side, each in members.items()]
     mapped = _mapped(recipe, student, teacher, scores) if recipe.features else {}
     for name, each in mapped.items():
         choices.append(_mapping_choice(recipe, name, each, student, teacher, scores))
@@ -194,8 +196,12 @@ def _committee_choices(committee: CommitteePlan | None, outputs: Outputs) -> lis
 
 def _what_runs(outputs: Outputs) -> str:
     answers = any("teacher_output" in each.loss.resolve(limbeck.outputs).requires for each in outputs)
-    runs = "runs, as its answers are learnt" if answers else "does not run, unless a cache or a balancer asks for it"
-    return f"the features of a member are left out of a step so likely; it then {runs}"
+    runs = (
+        "runs nevertheless, as its answers are learnt"
+        if answers
+        else "does not run, unless a cache or a balancer asks for it"
+    )
+    return f"how likely it is that the features of a member are left out of a step; it then {runs}"
 
 
 def _memory_choices(recipe: Recipe, numbered: int | None) -> list[Choice]:

@@ -136,8 +136,8 @@ def _loaded(full: str, name: str, config: str | None) -> Any:
             ) from error
         verdict = "the hub could not be reached" if unreachable(error) else "it could not be loaded"
         raise DataError(
-            f"{full} is a name on the hub, and {verdict} ({brief(error)}). Check name and config, or give a folder that "
-            "save_to_disk wrote on a machine that reaches the hub."
+            f"{full} is a name on the hub, and {verdict} ({brief(error)}). Check name and config, or give a folder "
+            "that save_to_disk wrote on a machine that reaches the hub."
         ) from error
 
 

@@ -55,6 +55,6 @@ def raw_samples(full: str, shards: Sequence[str], buffer: int) -> Iterator[tuple
             yield raw["__key__"], {kind: content for kind, content in raw.items() if not kind.startswith("__")}
     except Exception as error:
         raise DataError(
-            f"{full} needs shards that can be read to their end. Found otherwise ({brief(error)}). Check the addresses, "
-            "and that each is a tar file."
+            f"{full} needs shards that can be read to their end. Found otherwise ({brief(error)}). Check the "
+            "addresses, and that each is a tar file."
         ) from error
