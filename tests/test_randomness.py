@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.randomness import own_randomness, seed_all
+from limbeck.randomness import own_randomness, seed_all, seed_place
 
 
 def drawn():
@@ -19,6 +19,14 @@ def test_the_seeds_are_those_that_every_generator_takes_by_itself():
     torch.manual_seed(seed)
     expected = drawn()
     seed_all(3, 1, 4)
+    assert drawn() == expected
+
+
+@pytest.mark.parametrize("place", [0, 1, 127, 128, 1000])
+def test_places_that_are_mixed_in_blocks_have_the_seeds_they_have_by_themselves(place):
+    seed_all(3, 1, place, 2)
+    expected = drawn()
+    seed_place(3, 1, place, 2)
     assert drawn() == expected
 
 

@@ -23,7 +23,15 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def _warning(summary: Mapping[str, Any]) -> str:
     if not summary["only_tried"]:
-        return ""
+        done = summary["share_of_contests_done"]
+        return (
+            ""
+            if done == 1
+            else (
+                f"> {100 * done:.0f} % of the contests are run so far. What is missing is empty or n/a, and says so in the\n"
+                "> summary; means are over the pairs that are there, which are too few to conclude from.\n"
+            )
+        )
     return (
         "> These numbers come from a trial of the program: a few pairs, a few trials and seeds. They show what the page\n"
         "> will hold, and say nothing about the methods.\n"

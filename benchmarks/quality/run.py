@@ -23,16 +23,16 @@ PAGE = HERE.parents[1] / "docs" / "concepts" / "what-works.md"
 
 
 def main(size: Size, *, part: int | None, workers: int) -> None:
-    """Run what is not done yet, then write summary and page: elsewhere as long as not all of it is there."""
+    """Run what is not done yet, then write summary and page, which say how much is there; a trial's elsewhere."""
     cells = size.cells() if part is None else list(parts(size.cells())[part - 1].cells)
     names = dict.fromkeys(cell.pair for cell in cells)
     for teachers in _apart([size.teacher(name) for name in names], lambda cell: cell.of_pair.teacher_name):
         _run(teachers, workers, "Teachers")
     _run([cell for cell in cells if cell.contender is not None], workers, "Contenders")
     _run(list(size.winners(list(names))), workers, "Winners")
-    whole = size is FULL and all(cell.done for cell in size.cells())
-    file, page = (HERE / "summary.json", PAGE) if whole else (CACHE / "summary.json", CACHE / "what-works.md")
-    write_summary(size.folder, file, page, only_tried=size is QUICK)
+    file, page = (HERE / "summary.json", PAGE) if size is FULL else (CACHE / "summary.json", CACHE / "what-works.md")
+    done = sum(cell.done for cell in size.cells()) / len(size.cells())
+    write_summary(size.folder, file, page, only_tried=size is QUICK, done=done)
     print(f"Summary in {file}, page in {page}.")
 
 

@@ -23,16 +23,16 @@ _UNFINISHED = "not all of the runs are there"
 NOT_RUN = "the automatic choice has no final runs"
 
 
-def write_summary(folder: Path, file: Path, page: Path | None, *, only_tried: bool) -> dict[str, Any]:
+def write_summary(folder: Path, file: Path, page: Path | None, *, only_tried: bool, done: float) -> dict[str, Any]:
     """Read all results of a folder and write the JSON and, if there is a place for it, the page."""
-    found = summarise({pair: read(folder, pair.name) for pair in pairs()}, only_tried=only_tried)
+    found = summarise({pair: read(folder, pair.name) for pair in pairs()}, only_tried=only_tried, done=done)
     write_text(file, json.dumps(found, indent=1) + "\n")
     if page is not None:
         write_text(page, markdown(found))
     return found
 
 
-def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False) -> dict[str, Any]:
+def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False, done: float = 1.0) -> dict[str, Any]:
     """Everything in one object, as the README and the page read it."""
     main = {pair: rows for pair, rows in results.items() if teacher(rows) is not None and pair.role == "main"}
     rows = [pair_summary(pair, rows) for pair, rows in main.items()]
@@ -54,6 +54,7 @@ def summarise(results: Mapping[Pair, Sequence[Row]], *, only_tried: bool = False
     )
     return {
         "only_tried": only_tried,
+        "share_of_contests_done": round(done, 3),
         "compared": DEFAULT,
         "pairs": rows,
         "compute": _compute(main),

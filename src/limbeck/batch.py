@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from limbeck.errors import DataError, ModelError
 
 LABEL_KEYS = ("labels", "label", "targets", "target", "y")
+TEACHER_KEY = "teacher_"
 
 
 class Batch(NamedTuple):
@@ -22,11 +23,14 @@ class Batch(NamedTuple):
         inputs: what both models are called with: a tensor, a tuple of arguments, or a dict of keyword arguments.
         targets: labels, or ``None``.
         keys: number of each sample and of its view, for losses and caches that know samples by name.
+        teacher_inputs: what the teacher is called with where that is something else, such as the same text by another
+            tokenizer; ``None`` where both are called with ``inputs``.
     """
 
     inputs: Any
     targets: Any = None
     keys: Int[Tensor, "B 2"] | None = None
+    teacher_inputs: Any = None
 
     @property
     def size(self) -> int:
@@ -39,6 +43,26 @@ class Batch(NamedTuple):
         mask = self.inputs.get("attention_mask") if isinstance(self.inputs, Mapping) else None
         return mask.bool() if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
+    @property
+    def for_teacher(self) -> Batch:
+        """The batch as the teacher sees it: with its inputs, and so with its padding mask."""
+        return self if self.teacher_inputs is None else self._replace(inputs=self.teacher_inputs, teacher_inputs=None)
+
+    @property
+    def other_tokens(self) -> bool:
+        """Whether the teacher reads other tokens, whose positions are none of the student's.
+
+        Other numbers, such as the same photograph in another size, keep their places.
+        """
+        return self.teacher_inputs is not None and not first_tensor(self.teacher_inputs).is_floating_point()
+
+
+class KeyedRaw(NamedTuple):
+    """A batch as the user's collate function made it, and the number and view of each of its samples."""
+
+    raw: Any
+    keys: Int[Tensor, "B 2"]
+
 
 Adapt = Callable[[Any], Batch]
 ReadOutput = Callable[[Any], Any]
@@ -46,6 +70,9 @@ ReadOutput = Callable[[Any], Any]
 
 def adapt_batch(raw: Any) -> Batch:
     """Read ``x``, ``(x,)``, ``(x, y)``, ``(x1, x2, ..., y)`` or a dict whose labels stand under a usual name.
+
+    A dict may hold other inputs for the teacher: whole, as ``teacher_inputs``, or one by one, each with ``teacher_`` in
+    front of a name, at least one of which the student's inputs have too.
 
     Raises:
         DataError: if it is none of these, or one text stands in the place of its labels.
@@ -63,8 +90,8 @@ def adapt_batch(raw: Any) -> Batch:
     _refuse_one_text(raw)
     if isinstance(raw, Mapping):
         label = next((key for key in LABEL_KEYS if key in raw), None)
-        inputs = {key: value for key, value in raw.items() if key != label}
-        return Batch(inputs, None if label is None else raw[label])
+        inputs, others = _apart({key: value for key, value in raw.items() if key != label})
+        return Batch(inputs, None if label is None else raw[label], teacher_inputs=others)
     if isinstance(raw, Sequence) and not isinstance(raw, str) and len(raw) > 0:
         if len(raw) == 1:
             return adapt_batch(raw[0])
@@ -74,6 +101,17 @@ def adapt_batch(raw: Any) -> Batch:
         f"A batch must be a tensor, a tuple ending in labels, or a dict. Found {type(raw).__name__}. "
         "Give adapt=lambda raw: limbeck.Batch(inputs, targets)."
     )
+
+
+def _apart(named: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The inputs of the student, and those that are the teacher's only, ``None`` for none."""
+    if "teacher_inputs" in named:
+        return {key: each for key, each in named.items() if not key.startswith(TEACHER_KEY)}, named["teacher_inputs"]
+    others = {key.removeprefix(TEACHER_KEY): each for key, each in named.items() if key.startswith(TEACHER_KEY)}
+    # A column that only happens to be called so, such as a teacher's score, is no input of a second form.
+    if not others.keys() & named.keys():
+        return dict(named), None
+    return {key: each for key, each in named.items() if not key.startswith(TEACHER_KEY)}, others
 
 
 def _refuse_one_text(raw: Any) -> None:
@@ -106,10 +144,10 @@ def accepted(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The user's own module inside of DDP, FSDP1 or ``torch.compile``."""
+    """The user's own module inside of DDP, FSDP1, ``torch.compile`` or a teacher whose images are normalised anew."""
     while True:
         inner = getattr(model, "_orig_mod", None)
-        if inner is None and type(model).__name__ in {"DistributedDataParallel", "DataParallel"}:
+        if inner is None and type(model).__name__ in {"DistributedDataParallel", "DataParallel", "Renormalised"}:
             inner = model.module
         if not isinstance(inner, nn.Module):
             return model
@@ -194,7 +232,13 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def move(value: Any, device: torch.device | str) -> Any:
-    """A nested value with its tensors on ``device``, copied without waiting where the memory is pinned."""
+    """A nested value with its tensors on ``device``, copied without waiting where the memory is pinned.
+
+    The keys of a batch stay on the CPU: there a cache looks its rows up, and to fetch them back would wait for the
+    device in every step.
+    """
+    if isinstance(value, Batch | KeyedRaw):
+        return value._replace(**{name: move(each, device) for name, each in value._asdict().items() if name != "keys"})
     return map_tensors(value, lambda tensor: tensor.to(device, non_blocking=True))
 
 

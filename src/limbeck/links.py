@@ -43,6 +43,7 @@ class FeatureSpec:
         depth: share of the network's blocks that have run when the site fires, in (0, 1].
         stage: number of the stage, counted from 0: consecutive sites of one grid.
         role: ``block`` inside a stage, ``stage`` at its end, ``head`` for the input of the head (penultimate).
+        own_positions: whether they are those of other tokens than the other network's, so that they correspond to none.
     """
 
     site: str
@@ -56,6 +57,7 @@ class FeatureSpec:
     depth: float = 1.0
     stage: int = 0
     role: Role = "block"
+    own_positions: bool = False
 
     def canonical(self, raw: Tensor, mask: Bool[Tensor, "B N"] | None = None) -> Feature:
         """Turn what the site yields into ``[B, N, C]``.
@@ -109,6 +111,8 @@ class Link:
         equal = Match.NOTHING
         if student.channels == teacher.channels:
             equal |= Match.CHANNELS
+        if (student.own_positions or teacher.own_positions) and max(student.positions, teacher.positions) > 1:
+            return equal
         # As many positions in another order, such as 784 tokens against 28 x 28, do not correspond.
         alike = student.grid == teacher.grid
         if student.positions == teacher.positions and student.prefix == teacher.prefix:

@@ -44,7 +44,12 @@ def test_plan_edit_distill_load_export(place, capsys):
     assert "--student my.py:student" in capsys.readouterr().err
     history = [json.loads(line) for line in Path("runs/a/history.jsonl").read_text().splitlines()]
     assert set(history[-1]["weights"].values()) == {3.0, 0.5}
-    for to, file in (("onnx", "student.onnx"), ("torch", "student.pt2"), ("safetensors", "student.safetensors")):
+    for to, file in (
+        ("onnx", "student.onnx"),
+        ("onnx-int8", "int8.onnx"),
+        ("torch", "student.pt2"),
+        ("safetensors", "student.safetensors"),
+    ):
         assert run("export", "runs/a", "--to", to, "--student", "my.py:student", "--out", f"out-{file}") == 0
         assert "largest difference" in capsys.readouterr().out
         assert Path(f"out-{file}").stat().st_size > 0

@@ -15,7 +15,8 @@ from limbeck.export.formats import FORMATS
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 50}
 WRITERS = {"onnx": to_onnx, "torch": to_torch}
-SUFFIXES = {name: suffix for name, (suffix, _) in FORMATS.items()}
+ENDINGS = {name: ending for name, (ending, _) in FORMATS.items()}
+SUFFIXES = {name: "." + ending.split(".")[1] for name, ending in ENDINGS.items()}
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def test_a_run_folder_holds_everything_and_its_student_can_be_loaded(tmp_path):
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert files == {
         "run.json", "recipe.yaml", "plan.yaml", "history.jsonl", "student.safetensors", "report.md", "report.json",
-        "example.safetensors",
+        "example.safetensors", "tensorboard",
     }  # fmt: skip
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "finished"
     assert json.loads((tmp_path / "run" / "report.json").read_text())["steps"] == 6

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import torch
 
 import limbeck
+from limbeck.batch import Batch
 from limbeck.errors import LimbeckError
 from limbeck.planning import Pair
 from limbeck.recording import Recording
@@ -76,7 +78,8 @@ def test_a_run_that_stopped_goes_on_in_the_same_place_as_if_it_had_not(tmp_path,
     }
 
 
-def test_a_race_is_one_run_with_the_rivals_by_name():
+def test_a_race_is_one_run_with_the_rivals_by_name(monkeypatch):
+    monkeypatch.setattr("limbeck.search.entering.GRID", (1e-3, 1e-2))
     noting = Noting()
     report = limbeck.distill(
         *pair(), loader(), validation=loader(32, 1), steps=4, check_teacher=False, progress=False, tracker=noting
@@ -142,7 +145,7 @@ def test_similarity_is_logged_before_and_after_and_validation_by_the_name_of_its
     sites = len(plan.student_sites), len(plan.teacher_sites)
     before, after = ([[value] * sites[1]] * sites[0] for value in (0.25, 0.75))
     record = Recording(None, writes=True, trackers=(noting,))
-    record.begin(plan, None, {}, metric="accuracy", before=before)
+    record.begin(plan, Batch(torch.zeros(1)), {}, metric="accuracy", before=before)
     (history,) = record.plans([plan], resume=False)
     history.add(step=1, loss=1.0, validation=0.5)
     record.finish(Report(pair()[1], plan, history, None, after=after))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from torch import nn
+from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 import limbeck
 from limbeck.batch import adapt_batch
@@ -42,6 +43,17 @@ def test_everything_automatic_is_a_choice_with_a_reason():
     assert all(term.reason for term in plan.terms)
     assert plan.costs is not None
     assert plan.costs.projector_parameters > 0
+
+
+def test_a_plan_says_how_large_a_cache_would_be():
+    teacher = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    student = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    data = [(torch.randn(16, 4), torch.arange(16) % 3) for _ in range(4)]
+    plan = look(teacher, student, DataLoader(ConcatDataset([TensorDataset(*each) for each in data]), batch_size=16))
+    costs = plan.plan(Recipe.load("auto")).costs
+    # What the head reads, 32 channels of two bytes, and three logits of four.
+    assert (costs.cache_bytes, costs.data_samples) == (76, 64)
+    assert str(costs).endswith("would take 76 bytes for each view of a sample, 4.86 kB for one of all 64")
 
 
 def test_few_labels_get_soft_labels_and_many_plain_ones():

@@ -7,7 +7,7 @@ from limbeck.search.spending import LONGEST, SHORTEST, Spending
 
 
 def costs(student: int, teacher: int) -> Costs:
-    times = {
+    rest = {
         "student_seconds": 1.0,
         "distill_seconds": 2.0,
         "projector_parameters": 0,

@@ -5,7 +5,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -148,7 +147,7 @@ def test_compressed_shards_are_a_stream_only(write_shards):
     [
         ({"cls": b"cat"}, "number of a class as the label .* in './0000'"),
         ({"cls": b"0", "jpg": b"x"}, "Found 2 in './0000'"),
-        ({"cls": b"0", "png": b"no image"}, "images that Pillow reads. Found otherwise in './0000'"),
+        ({"cls": b"0", "png": b"no image"}, "images that Pillow reads. Found otherwise in './000\\d'"),
     ],
 )
 def test_a_sample_that_cannot_be_read_is_named(write_shards, files, said, stream):
@@ -174,7 +173,7 @@ def test_names_that_could_run_a_command_and_shards_that_are_missing_are_refused(
 def test_pickles_in_a_shard_are_never_opened(write_shards, tmp_path):
     mark = tmp_path / "ran"
     content = f"cos\nsystem\n(S'touch {mark}'\ntR.".encode()
-    name = write_shards(label=lambda number: {"cls": b"0", "pyd": content, "pickle": content, "pth": content})
+    name = write_shards(label=lambda _: {"cls": b"0", "pyd": content, "pickle": content, "pth": content})
     for stream in (False, True):
         assert len(collected(load_data(name, options={**SMALL, "stream": stream}).train)[0]) == 6
     assert not mark.exists()

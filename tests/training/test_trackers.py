@@ -47,7 +47,6 @@ def test_a_tracker_that_is_not_installed_is_an_error_with_the_command_that_insta
         ("tensorbord", "Nearest: 'tensorboard'"),
         ("all", "Found 'all'"),
         (["none", "wandb"], "Found 'none' among several"),
-        (None, "Found 'None'"),
     ],
 )
 def test_an_unknown_tracker_is_an_error_that_names_the_nearest(installed, said, answer):

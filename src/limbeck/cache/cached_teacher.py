@@ -147,7 +147,8 @@ class CachedTeacher:
                 fields[name].measure(values[name], meter)
             if answers is not None and self.answers is not None:
                 back = {name: self._fields[name].given_back(values[name]) for name in self.answers.fields}
-                answers.add(self.read_output(captured.output).cpu(), self.answers.answers(back), _on_cpu(batch.mask))
+                logits, mask = self.read_output(captured.output), batch.for_teacher.mask
+                answers.add(logits.cpu(), self.answers.answers(back), None if mask is None else mask.cpu())
         found: dict[str, Exactness | TopExactness] = {name: meter.found for name, meter in meters.items()}
         self.cache.remember({**found, **({} if answers is None else answers.found)})
 
@@ -275,7 +276,7 @@ class CachedTeacher:
         output = None if self.answers is None else KnownLogits(self.answers.answers(values))
         features: dict[str, Feature] = {}
         for name, form in self.forms.items():
-            features[form.site] = form.feature(values[name], self.sites[form.site], batch.mask)
+            features[form.site] = form.feature(values[name], self.sites[form.site], batch.for_teacher.mask)
         return Captured(output, features, {})
 
 
@@ -297,7 +298,3 @@ def _halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]
         return [map_tensors(batches[0], lambda each: each[samples] if each.ndim and len(each) == size else each)]
 
     return part(slice(size // 2)), part(slice(size // 2, size))
-
-
-def _on_cpu(mask: Tensor | None) -> Tensor | None:
-    return None if mask is None else mask.cpu()

@@ -52,6 +52,7 @@ def field_encoding(name: str) -> Encoding:
         RecipeError: if there is none; names the nearest.
 
     Example:
+        >>> import torch
         >>> numbers = field_encoding("uint16")
         >>> numbers.decode(torch.from_numpy(numbers.encode(torch.tensor([[7, 65535]]))))
         tensor([[    7, 65535]])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, get_worker_info
 
-from limbeck.batch import Adapt, Batch
+from limbeck.batch import Adapt, Batch, KeyedRaw
 from limbeck.cache.comparing import alike
 from limbeck.errors import DataError
 from limbeck.randomness import own_randomness, seed_all
@@ -20,13 +18,6 @@ from limbeck.randomness import own_randomness, seed_all
 _TRIES = 8
 # What collate functions raise for samples that cannot be in one batch.
 UNBATCHABLE = (RuntimeError, ValueError, TypeError, LookupError)
-
-
-class KeyedRaw(NamedTuple):
-    """A batch as the user's collate function made it, and the number and view of each of its samples."""
-
-    raw: Any
-    keys: Int[Tensor, "B 2"]
 
 
 class Keyed(Dataset[Any]):

@@ -47,8 +47,8 @@ def _built(cls: type[FeatureLoss | Projector | Association]) -> torch.nn.Module:
     """One between the two sites."""
     if issubclass(cls, FeatureLoss):
         link = _link(cls)
-        heads = Heads(*(torch.nn.Linear(each.channels, CLASSES) for each in (link.student, link.teacher)))
-        return cls.for_link(link, heads, **_given(cls.for_link, samples=BATCH))
+        student, teacher = (torch.nn.Linear(each.channels, CLASSES) for each in (link.student, link.teacher))
+        return cls.for_link(link, Heads(student, teacher), **_given(cls.for_link, samples=BATCH))
     if issubclass(cls, Projector):
         return cls.for_link(LINK, **_given(cls.for_link, most_positions=LINK.teacher.positions))
     return cls.for_links([LINK])

@@ -50,7 +50,7 @@ def _limbeck(
     with 'limbeck plan'.
 
     MODEL is timm:NAME, torchvision:NAME, hf:NAME-or-path, package.module:factory or path.py:factory; DATA is digits,
-    mnist1d, imagefolder:PATH, package.module:factory or path.py:factory.
+    mnist1d, imagefolder:PATH, hf-dataset:PATH-or-name, webdataset:SHARDS, package.module:factory or path.py:factory.
 
     Naming a factory runs its code, in a flag as in a job file, and so does a job file's or flag's 'import'. Nothing
     else that limbeck reads can run code: no weights, plan, recipe or run folder.

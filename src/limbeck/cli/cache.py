@@ -27,6 +27,7 @@ from limbeck.cli.words import (
     StudentOption,
     StudentWeights,
     TeacherDrop,
+    TeacherNormalisation,
     TeacherOption,
     TeacherWeights,
 )
@@ -48,7 +49,8 @@ def _cache() -> None:
 def build(
     place: Place, file: JobFile = None, teacher: TeacherOption = None, student: StudentOption = None,
     data: DataOption = None, recipe: RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
-    start: StartOption = None, teacher_weights: TeacherWeights = None, teacher_drop: TeacherDrop = None,
+    start: StartOption = None, teacher_weights: TeacherWeights = None,
+    teacher_normalisation: TeacherNormalisation = None, teacher_drop: TeacherDrop = None,
     student_weights: StudentWeights = None,
     teacher_option: ModelOptions = None, student_option: ModelOptions = None, data_option: DataOptions = None,
     batch_size: BatchSize = None, modules: Imports = None, seed: Seed = None, device: Device = None,
@@ -62,7 +64,9 @@ def build(
     from limbeck.cli.job import Job, parse_options
 
     flags = {
-        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe,
+        "plan": plan, "replan": replan,
+        "teacher_normalisation": teacher_normalisation,
         "teacher_weights": one_or_several(teacher_weights),
         "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),

@@ -65,7 +65,8 @@ def distill(
     data: words.DataOption = None, recipe: words.RecipeOption = None, plan: PlanOption = None, replan: Replan = None,
     start: words.StartOption = None, steps: Steps = None, epochs: Epochs = None, lr: Rate = None,
     run_dir: RunDir = None, resume: Resume = None,
-    teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
+    teacher_weights: words.TeacherWeights = None, teacher_normalisation: words.TeacherNormalisation = None,
+    teacher_drop: words.TeacherDrop = None,
     student_weights: words.StudentWeights = None,
     teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
@@ -84,8 +85,10 @@ def distill(
     from limbeck.cli.job import Job, parse_options
 
     flags = {
-        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "plan": plan, "replan": replan,
+        "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe,
+        "plan": plan, "replan": replan,
         "start": start, "steps": steps, "epochs": epochs, "lr": lr, "run_dir": run_dir, "resume": resume,
+        "teacher_normalisation": teacher_normalisation,
         "teacher_weights": one_or_several(teacher_weights),
         "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),

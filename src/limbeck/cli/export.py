@@ -13,7 +13,7 @@ from limbeck.cli.words import RunArgument
 
 def export(
     run: RunArgument,
-    to: Annotated[Literal["onnx", "torch", "safetensors"], typer.Option(help="Format.")] = "onnx",
+    to: Annotated[Literal["onnx", "onnx-int8", "torch", "safetensors"], typer.Option(help="Format.")] = "onnx",
     out: Annotated[Path | None, typer.Option(help="File to write; in the run folder if not given.")] = None,
     student: Annotated[
         str | None,

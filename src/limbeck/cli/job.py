@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "teacher", "student", "data", "teacher_weights", "student_weights", "teacher_options", "student_options",
-    "teacher_drop", "data_options", "batch_size",
+    "teacher_drop", "data_options", "batch_size", "teacher_normalisation",
 )  # fmt: skip
 _SETTINGS = ("steps", "epochs", "lr", "seed", "precision")
 _PUBLISHED = ("timm", "torchvision")
@@ -55,6 +55,7 @@ class Job(BaseModel):
     recipe: Recipe | None = None
     teacher_weights: str | list[str] | None = None
     teacher_drop: float | None = Field(default=None, ge=0, le=1)
+    teacher_normalisation: Literal["auto", "published", "data"] = "auto"
     student_weights: str | None = None
     teacher_options: dict[str, Any] = Field(default_factory=dict)
     student_options: dict[str, Any] = Field(default_factory=dict)
@@ -100,7 +101,7 @@ class Job(BaseModel):
         if parts or base is not None:
             said["recipe"] = _recipe(base, parts, None if file is None else file.stem)
         for key in ("teacher", "student", "data"):
-            several = key == "teacher" and isinstance(said.get(key), list) and said[key]
+            several = key == "teacher" and bool(said.get(key)) and isinstance(said[key], list)
             if not isinstance(said.get(key), str) and not several:
                 raise RecipeError(
                     f"A distillation needs a teacher, a student and data. Found no {key}. Give --{key}, or '{key}:' in "
@@ -166,14 +167,17 @@ class Job(BaseModel):
         """
         import torch
 
-        from limbeck.sources import load_model
+        from limbeck.sources import as_trained, load_model
 
         built: dict[str, nn.Module] = {}
         weights = weights_of(self.teacher, self.teacher_weights)
         for called, name, of_it in zip(member_names(self.teacher), listed(self.teacher), weights, strict=True):
             options = self.teacher_options if of_it == "pretrained" else _fitted(name, self.teacher_options, data)
             torch.manual_seed(0)
-            built[called] = load_model(name, weights=of_it, options=options)
+            built[called] = as_trained(
+                load_model(name, weights=of_it, options=options), name, weights=of_it, options=options,
+                data=data.normalisation, asked=self.teacher_normalisation,
+            )  # fmt: skip
         teacher = joined(built, self.teacher_drop)
         torch.manual_seed(0)
         student = load_model(

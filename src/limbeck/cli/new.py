@@ -34,7 +34,8 @@ Wanted = Annotated[
 def new(
     teacher: words.TeacherOption = None, student: words.StudentOption = None, data: words.DataOption = None,
     out: Out = Path("job.yaml"), force: Force = False, recipe: Wanted = None,
-    teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
+    teacher_normalisation: words.TeacherNormalisation = None, teacher_weights: words.TeacherWeights = None,
+    teacher_drop: words.TeacherDrop = None,
     student_weights: words.StudentWeights = None,
     teacher_option: words.ModelOptions = None, student_option: words.ModelOptions = None,
     data_option: words.DataOptions = None, batch_size: words.BatchSize = None, modules: words.Imports = None,
@@ -51,7 +52,8 @@ def new(
         raise RunError(f"'{out}' is there already, perhaps edited. Give --force, or another name to --out.")
     said = {
         "teacher": one_or_several(teacher), "teacher_weights": one_or_several(teacher_weights),
-        "teacher_drop": teacher_drop, "teacher_options": parse_options(teacher_option),
+        "teacher_normalisation": teacher_normalisation, "teacher_drop": teacher_drop,
+        "teacher_options": parse_options(teacher_option),
         "student": student, "student_weights": student_weights, "student_options": parse_options(student_option),
         "data": data, "data_options": parse_options(data_option), "batch_size": batch_size, "import": modules or None,
     }  # fmt: skip

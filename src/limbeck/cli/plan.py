@@ -23,7 +23,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Save it even if th
 def plan(
     file: words.JobFile = None, teacher: words.TeacherOption = None, student: words.StudentOption = None,
     data: words.DataOption = None, recipe: words.RecipeOption = None, out: Out = None, overwrite: Overwrite = False,
-    start: words.StartOption = None, teacher_weights: words.TeacherWeights = None, teacher_drop: words.TeacherDrop = None,
+    start: words.StartOption = None, teacher_weights: words.TeacherWeights = None,
+    teacher_normalisation: words.TeacherNormalisation = None,
+    teacher_drop: words.TeacherDrop = None,
     student_weights: words.StudentWeights = None, teacher_option: words.ModelOptions = None,
     student_option: words.ModelOptions = None, data_option: words.DataOptions = None,
     batch_size: words.BatchSize = None, modules: words.Imports = None, seed: words.Seed = None,
@@ -38,6 +40,7 @@ def plan(
         raise RunError(f"'{out}' is there already, perhaps edited. Give --overwrite, or another name to --out.")
     flags = {
         "teacher": one_or_several(teacher), "student": student, "data": data, "recipe": recipe, "start": start,
+        "teacher_normalisation": teacher_normalisation,
         "teacher_weights": one_or_several(teacher_weights),
         "teacher_drop": teacher_drop, "student_weights": student_weights,
         "teacher_options": parse_options(teacher_option), "student_options": parse_options(student_option),

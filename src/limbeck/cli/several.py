@@ -40,8 +40,8 @@ def weights_of(teachers: Named, weights: Named | None) -> list[str | None]:
     names, given = listed(teachers), [] if weights is None else listed(weights)
     if given and len(given) != len(names):
         raise RecipeError(
-            f"Each teacher needs its weights. Found {len(given)} for the {len(names)} teachers {', '.join(names)}. Give "
-            "--teacher-weights once for each, in their order: a file, 'pretrained', or 'random'."
+            f"Each teacher needs its weights. Found {len(given)} for the {len(names)} teachers {', '.join(names)}. "
+            "Give --teacher-weights once for each, in their order: a file, 'pretrained', or 'random'."
         )
     return [*given] or [None] * len(names)
 

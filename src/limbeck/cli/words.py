@@ -32,6 +32,14 @@ TeacherWeights = Annotated[
         help="The teacher's weights: .safetensors or .pt, 'pretrained', or 'random'; once for each of several.",
     ),
 ]
+TeacherNormalisation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="How the teacher sees images: auto (as its pretrained weights were trained), published (as its library's "
+        "weights were, whatever the file), or data (as the student does).",
+    ),
+]
 StudentWeights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Weights that the student starts from, as for the teacher; random if not given."),

@@ -10,7 +10,7 @@ from torch import nn
 
 from limbeck.batch import ReadOutput
 from limbeck.export.answering import Answering
-from limbeck.export.check import Run, checked
+from limbeck.export.check import EXACT, Run, checked
 from limbeck.export.destination import destination
 from limbeck.export.exported import Exported
 
@@ -27,6 +27,7 @@ def exporting(
     suffix: str,
     write: Write,
     alternative: str,
+    tolerance: float = EXACT,
 ) -> Exported:
     """Export a student by ``write``, and check the result.
 
@@ -39,6 +40,7 @@ def exporting(
         suffix: what ``path`` must end in.
         write: puts the student into a file; returns how that file is run, and which sizes of its inputs may change.
         alternative: what the user can do where it does not work.
+        tolerance: the largest difference that is accepted, as a share of the largest answer.
 
     Raises:
         ModelError: if the student cannot be exported, or the file answers otherwise than the student.
@@ -47,6 +49,6 @@ def exporting(
     with destination(path, suffix) as place:
         trained = Answering(student, example_inputs, output)
         run, axes = write(trained, place)
-        difference = checked(trained, run, axes, alternative=alternative)
+        found = checked(trained, run, axes, tolerance=tolerance, alternative=alternative)
         size = sum(each.stat().st_size for each in place.parent.iterdir())
-    return Exported(Path(path).expanduser(), kind, size, difference, axes)
+    return Exported(Path(path).expanduser(), kind, size, found.largest, axes, found.mean, found.agreement)

@@ -11,12 +11,15 @@ from torch import nn
 from limbeck.batch import ReadOutput
 from limbeck.errors import LimbeckError, nearest
 from limbeck.export.exported import Exported
+from limbeck.export.int8_file import to_onnx_int8
 from limbeck.export.onnx_file import to_onnx
 from limbeck.export.program_file import to_torch
 from limbeck.export.weights_file import to_safetensors
 
+# Each with the end of the name that a file gets in a folder.
 FORMATS: dict[str, tuple[str, Callable[..., Exported]]] = {
     "onnx": (".onnx", to_onnx),
+    "onnx-int8": ("-int8.onnx", to_onnx_int8),
     "torch": (".pt2", to_torch),
     "safetensors": (".safetensors", to_safetensors),
 }
@@ -30,8 +33,9 @@ def export(
     Args:
         student: the trained student; read, never changed.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments, as a loader yields them.
-        path: the file; or a folder that exists, in which it is then called ``student`` with the format's suffix.
-        to: ``onnx``, ``torch`` (a program of torch.export) or ``safetensors`` (plain weights).
+        path: the file; or a folder that exists, in which it is then called ``student`` with the format's ending.
+        to: ``onnx``, ``onnx-int8`` (weights in 8 bits), ``torch`` (a program of torch.export) or
+            ``safetensors`` (plain weights).
         output: how the one tensor to answer with is read from what the student returns; by default the logits, or the
             last hidden state.
 

@@ -49,6 +49,18 @@ def to_onnx(student: nn.Module, example_inputs: Any, path: Path | str, *, output
         >>> exported.axes, exported.max_difference < 1e-4
         (('batch',), True)
     """
+    require_onnx()
+    return exporting(
+        student, example_inputs, path, output, kind="onnx", suffix=".onnx", write=_written, alternative=_ALTERNATIVE
+    )
+
+
+def require_onnx() -> None:
+    """Refuse to begin without the packages.
+
+    Raises:
+        LimbeckError: if one of them is not installed.
+    """
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401 - both are needed below, and would say so in their own words
@@ -56,16 +68,24 @@ def to_onnx(student: nn.Module, example_inputs: Any, path: Path | str, *, output
         raise LimbeckError(
             f"ONNX needs the package {error.name}. It is not installed. Run pip install 'limbeck[export]'."
         ) from error
-    return exporting(
-        student, example_inputs, path, output, kind="onnx", suffix=".onnx", write=_written, alternative=_ALTERNATIVE
-    )
 
 
 def _written(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
-    import onnxruntime
+    axes = write_graph(trained, place)
+    return onnx_run(place), axes
 
+
+def write_graph(trained: Answering, place: Path) -> tuple[str, ...]:
+    """Write the student's graph and weights, unchecked; returns which sizes are free."""
     program, axes = traced(trained)
     _write(trained, program, axes, place)
+    return axes
+
+
+def onnx_run(place: Path) -> Run:
+    """What the file at ``place`` computes, on the CPU."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
 
@@ -74,11 +94,15 @@ def _written(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
         feeds = {name: tensor.numpy() for name, tensor in inputs.items() if name in names}
         return torch.from_numpy(session.run(None, feeds)[0])
 
-    return run, axes
+    return run
+
+
+def needs_data_file(trained: Answering) -> bool:
+    """Whether the weights are too large for one file."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in trained.state_dict().values()) > _ONE_FILE
 
 
 def _write(trained: Answering, program: torch.export.ExportedProgram, axes: tuple[str, ...], place: Path) -> None:
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in trained.state_dict().values())
     names = {
         name: {axis: role for axis, role in each.items() if role in axes}
         for name, each in free_axes(trained.inputs).items()
@@ -90,7 +114,7 @@ def _write(trained: Answering, program: torch.export.ExportedProgram, axes: tupl
             made = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=names, output_names=["output"])
             if made is None:
                 raise RuntimeError("torch.onnx returned no program")
-            made.save(place, external_data=weights > _ONE_FILE)
+            made.save(place, external_data=needs_data_file(trained))
     except OSError:
         raise
     except Exception as error:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.batch import Adapt, ReadOutput, accepted, unwrap
+from limbeck.batch import TEACHER_KEY, Adapt, ReadOutput, accepted, unwrap
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import ModelError, RecipeError, RunError
 from limbeck.integrations.measured import Measured
@@ -173,8 +173,9 @@ class DistillationTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:
         """The student's loss, logits and labels; a student whose forward takes no labels has no loss."""
+        students = {name: each for name, each in inputs.items() if not name.startswith(TEACHER_KEY)}
         loss, logits, labels = super().prediction_step(
-            model, accepted(self.model, inputs), prediction_loss_only, ignore_keys
+            model, accepted(self.model, students), prediction_loss_only, ignore_keys
         )
         if labels is None and not prediction_loss_only:
             found = tuple(inputs[name] for name in self.label_names or ["labels"] if name in inputs)
@@ -208,7 +209,8 @@ class DistillationTrainer(Trainer):
             super()._set_signature_columns_if_needed()
             known: list[str] = getattr(self, "_signature_columns")  # noqa: B009 - pyright takes it for None
             teachers = inspect.signature(unwrap(self.teacher).forward).parameters
-            self._signature_columns = list(dict.fromkeys([*known, *teachers, "labels"]))
+            others = [f"{TEACHER_KEY}{name}" for name in ("inputs", *teachers)]
+            self._signature_columns = list(dict.fromkeys([*known, *teachers, *others, "labels"]))
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None) -> Any:
         """What DDP wraps and the optimizer moves is the distiller; what is saved and evaluated stays the student."""
@@ -282,7 +284,8 @@ def _check(trainer: Trainer) -> None:
             "single method. Run: pip install -U transformers"
         )
     asked = {
-        "FSDP": (trainer.is_fsdp_enabled, "Launch with torchrun, which gives DDP"),
+        # On a CPU accelerate overlooks the setting and trains with DDP.
+        "FSDP": (trainer.is_fsdp_enabled or bool(trainer.args.fsdp), "Launch with torchrun, which gives DDP"),
         "DeepSpeed": (trainer.is_deepspeed_enabled, "Launch with torchrun, which gives DDP"),
         "DataParallel over several GPUs": (
             trainer.args.n_gpu > 1,

@@ -170,15 +170,15 @@ class CRD(InformedLoss):
     def _numbers(self, context: Context) -> Int[Tensor, " B"]:
         if context.keys is None:
             raise DataError("CRD needs the keys of the batch. Found none. Yield limbeck.Batch(inputs, targets, keys).")
-        numbers = context.keys[:, 0].to(self.student_memory.device)
-        # Compiled code cannot ask; an index outside of the memory then fails in the lookup.
-        asked = self.training and not torch.compiler.is_compiling()
+        numbers = context.keys[:, 0]
+        # Where asking would wait for a device, and in compiled code, a number outside of it fails in the lookup.
+        asked = self.training and context.keys.device.type == "cpu" and not torch.compiler.is_compiling()
         if asked and bool(((numbers < 0) | (numbers >= self.samples_known)).any()):
             raise DataError(
                 f"CRD was built for samples numbered from 0 to {self.samples_known - 1}. Found keys from "
                 f"{int(numbers.min())} to {int(numbers.max())}. Give samples= the length of the training data."
             )
-        return numbers
+        return numbers.to(self.student_memory.device, non_blocking=True)
 
     def _labels(self, context: Context) -> Int[Tensor, " B"] | None:
         if not self.other_classes:

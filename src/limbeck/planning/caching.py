@@ -110,7 +110,7 @@ def stored_forms(distiller: Distiller, batches: Sequence[Batch]) -> list[Form]:
     Raises:
         PlanMismatch: if a site has another number of positions in every batch and is not pooled.
     """
-    lengths = {tuple(each.shape[1:] for each in tensors(batch.inputs)) for batch in batches}
+    lengths = {tuple(each.shape[1:] for each in tensors(batch.for_teacher.inputs)) for batch in batches}
     pooled: dict[str, set[tuple[int, ...] | None]] = {}
     for term in distiller.every_term:
         first = next(iter((*term.targets, *term.both)), None)

@@ -10,7 +10,7 @@ from limbeck.batch import Batch, ReadOutput
 from limbeck.errors import PlanMismatch, SiteError
 from limbeck.links import FeatureSpec
 from limbeck.planning.attention_sites import check_attention_sites
-from limbeck.planning.committees import look_at
+from limbeck.planning.committees import look_at_side
 from limbeck.planning.plan import Plan
 from limbeck.planning.stated import Layouts, stated_layouts
 
@@ -39,7 +39,8 @@ def check_plan(
         sites = list(dict.fromkeys(getattr(term, side) for term in plan.terms))
         stated = {site: each for site, each in axes[side].items() if site in sites}
         try:
-            found = look_at(model, batch, sites=sites, layouts=stated, output=read_output).specs if sites else ()
+            said = {"sites": sites, "layouts": stated, "output": read_output}
+            found = look_at_side(side, model, batch, **said).specs if sites else ()
         except SiteError as error:
             raise PlanMismatch(f"The plan does not fit the {side}: {error} {_OFFER}") from error
         specs[side] = tuple(_compared(plan, side, each) for each in found)
@@ -60,7 +61,7 @@ def _compared(plan: Plan, side: str, found: FeatureSpec) -> FeatureSpec:
                 f"The plan does not fit the {side}: '{found.site}' had {fact} {was} when the plan was made. Found "
                 f"{now}. {_OFFER}"
             )
-    return replace(saved, positions=found.positions)
+    return replace(saved, positions=found.positions, own_positions=found.own_positions)
 
 
 def diff_plans(old: Plan, new: Plan) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import limbeck.outputs
 from limbeck.choice import Choice
-from limbeck.errors import DataError
+from limbeck.errors import DataError, PlanMismatch
 from limbeck.planning.facts import Facts
 from limbeck.planning.task import Kind
 from limbeck.recipe.part import Part
@@ -35,7 +35,9 @@ def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[Outputs, Choice]:
     if recipe.outputs == "auto":
         _refuse_unknown(facts)
         return _automatic(facts)
-    return _said(recipe, recipe.outputs, facts)
+    outputs, choice = _said(recipe, recipe.outputs, facts)
+    _refuse_other_tokens(outputs, facts)
+    return outputs, choice
 
 
 def outputs_phrase(outputs: Sequence[OutputTerm]) -> str:
@@ -56,6 +58,8 @@ def _automatic(facts: Facts) -> tuple[Outputs, Choice]:
     softened = means.teacher in _SOFTENED
     soft = () if means.teacher is None else (OutputTerm(loss=_part(means.teacher, softened)),)
     found = f"student's logits {facts.student_shape}, teacher's {facts.teacher_shape}"
+    if facts.answers_of_other_tokens:
+        found += ", each for its own tokens"
     if not soft:
         return (), _choice((), f"{facts.task.kind.value} ({facts.task.reason}): features alone")
     if not labels and not facts.same_outputs:
@@ -117,6 +121,18 @@ def _refuse_unknown(facts: Facts) -> None:
         "logits, by adapt=lambda raw: limbeck.Batch(inputs, targets); or your own task_loss=; or leave the labels out; "
         "or learn from features alone (recipe='features')."
     )
+
+
+def _refuse_other_tokens(outputs: Outputs, facts: Facts) -> None:
+    if not facts.answers_of_other_tokens:
+        return
+    kinds = [term.loss.kind for term in outputs if "teacher_output" in term.loss.resolve(limbeck.outputs).requires]
+    if kinds:
+        raise PlanMismatch(
+            f"{' and '.join(kinds)} needs an answer of the teacher's for each of the student's tokens. Found a teacher "
+            "with inputs of its own (teacher_inputs), which answers for other tokens. Learn from labels and pooled "
+            "features (recipe='auto'), or give both models one tokenizer."
+        )
 
 
 def _part(kind: str, softened: bool) -> Part:

@@ -75,6 +75,19 @@ def look_at(
     return _joined(found)
 
 
+def look_at_side(side: str, model: nn.Module, batch: Batch, **said: Any) -> Anatomy:
+    """Look at the student, or at the teacher with its own inputs; of other tokens, its positions are its own."""
+    if side == "student":
+        return look_at(model, batch, **said)
+    found = look_at(model, batch.for_teacher, **said)
+    return _of_other_tokens(found) if batch.other_tokens else found
+
+
+def _of_other_tokens(found: Anatomy) -> Anatomy:
+    specs = tuple(replace(each, own_positions=True) for each in found.specs)
+    return replace(found, specs=specs, members={name: _of_other_tokens(each) for name, each in found.members.items()})
+
+
 def called(teacher: nn.Module) -> str:
     """The class of a teacher, or the names of a committee's members."""
     return " + ".join(teacher.members) if isinstance(teacher, Committee) else type(teacher).__name__
@@ -172,7 +185,7 @@ def _divided(committee: Committee, sites: Sequence[str]) -> dict[str, list[str]]
         if not names:
             raise SiteError(
                 f"A site of a committee begins with a member's name. Found '{site}'. The members are "
-                f"{', '.join(found)}: write '{of_member(next(iter(found)), site)}'."
+                f"{', '.join(found)}: write '{next(iter(found))}.layer3' for its 'layer3'."
             )
         for name in names:
             found[name].append(of_member(name, within_member(site)))

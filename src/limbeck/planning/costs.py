@@ -6,10 +6,13 @@ import copy
 import time
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from limbeck.batch import Batch, call, first_tensor, tensors, with_samples
+from limbeck.batch import Batch, call, first_tensor, logits_of, tensors, with_samples
+from limbeck.capture.capture import Captured
 from limbeck.distiller.distiller import Distiller
+from limbeck.planning.caching import stored_forms
 from limbeck.planning.plan import Costs
 from limbeck.teachers.feature_source import FeatureSource
 
@@ -19,7 +22,9 @@ REPEATS = 3
 LONGEST = 4.0
 
 
-def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> Costs:
+def measure_costs(
+    distiller: Distiller, source: FeatureSource | None, batch: Batch, *, data_samples: int | None = None
+) -> Costs:
     """Time the student's own step and the distilling one, alternately, on a copy; the student is not touched.
 
     Of each the shortest counts: what else a machine does, and what is done for the first time, only makes it longer.
@@ -28,11 +33,12 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         distiller: with fitted targets.
         source: the teacher.
         batch: its first samples are used, at least as many as the losses need.
+        data_samples: how many samples the data have, if that is known.
     """
     batch = with_samples(batch, max(SAMPLES, distiller.minimum_batch))
     copied = copy.deepcopy(distiller).train()
     alone, distilled = [], []
-    bytes_per_sample = 0
+    bytes_per_sample = cache_bytes = 0
     begun = _now(batch)
     for _ in range(REPEATS):
         start = _now(batch)
@@ -53,6 +59,7 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         copied.zero_grad(set_to_none=True)
         raw = [] if captured is None else list(captured.raw.values())
         bytes_per_sample = sum(each.numel() * each.element_size() for each in raw) // batch.size
+        cache_bytes = 0 if captured is None else _cached_bytes(copied, captured, batch)
     operations = _operations(copied, source, batch)
     copied.close()
     parameters = sum(each.numel() for term in distiller.terms for each in term.parameters())
@@ -62,10 +69,20 @@ def measure_costs(distiller: Distiller, source: FeatureSource | None, batch: Bat
         student_seconds=round(min(alone), 6),
         distill_seconds=round(min(distilled), 6),
         feature_bytes=bytes_per_sample + own,
+        cache_bytes=cache_bytes,
+        data_samples=data_samples,
         samples=batch.size,
         student_operations=operations[0],
         teacher_operations=operations[1],
     )
+
+
+def _cached_bytes(distiller: Distiller, captured: Captured, batch: Batch) -> int:
+    """What a view of a sample takes in a cache: two bytes for each number of a feature, four for each of an answer."""
+    shapes = [form.of(captured.features[form.site]).x.shape[1:] for form in stored_forms(distiller, [batch])]
+    answer = logits_of(captured.output, distiller.read_output) if distiller.needs_answers else None
+    answers = answer.numel() // batch.size if isinstance(answer, Tensor) else 0
+    return sum(2 * shape.numel() for shape in shapes) + 4 * answers
 
 
 @torch.no_grad()

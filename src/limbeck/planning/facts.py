@@ -19,6 +19,7 @@ class Facts:
         teacher_shape: likewise.
         numbered: how many numbers samples of the training data have; ``None`` where they are not known by number.
         notes: decisions made on the way, such as the held-out share.
+        other_tokens: whether the teacher reads other tokens than the student, as where each has its own tokenizer.
         own_loss: whether the user gives the loss of the labels, which then need not be understood.
     """
 
@@ -28,9 +29,16 @@ class Facts:
     teacher_shape: tuple[int, ...] | None
     numbered: int | None = None
     notes: tuple[Choice, ...] = ()
+    other_tokens: bool = False
     own_loss: bool = False
 
     @property
     def same_outputs(self) -> bool:
-        """Whether both models answer in the same shape."""
-        return self.student_shape is not None and self.student_shape == self.teacher_shape
+        """Whether both models answer the same questions, in the same shape."""
+        same = self.student_shape is not None and self.student_shape == self.teacher_shape
+        return same and not self.answers_of_other_tokens
+
+    @property
+    def answers_of_other_tokens(self) -> bool:
+        """Whether the teacher's answers are of its own tokens, none of which is one of the student's."""
+        return self.other_tokens and self.teacher_shape is not None and len(self.teacher_shape) > 2

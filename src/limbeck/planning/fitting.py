@@ -195,6 +195,7 @@ def check(
     """
     aimed, _ = described(link, targets)
     aligned = fused | (_aligns(projector) if projector is not None else Match.NOTHING)
+    _refuse_other_tokens(aimed, loss, both)
     missing = _needs(loss) & ~aimed.already_equal() & ~aligned & ~_paired(aimed, both)
     if missing is not Match.NOTHING:
         student, teacher = aimed.student, aimed.teacher
@@ -205,6 +206,21 @@ def check(
             f"{student.positions} positions (grid {student.grid}) and {teacher.channels} channels at "
             f"{teacher.positions} positions (grid {teacher.grid}). Write projector: "
             f"{fitting.projector and fitting.projector.plain()}, targets: {[each.plain() for each in fitting.targets]}."
+        )
+
+
+def _refuse_other_tokens(aimed: Link, loss: Part, both: Sequence[Part]) -> None:
+    """Refuse to compare positions of two networks that read different tokens."""
+    _, compared = build_both(aimed, both)
+    if not compared.teacher.own_positions:
+        return
+    by_position = compared.teacher.positions > 1 and bool(_needs(loss) & (Match.POSITIONS | Match.GRID))
+    if by_position or loss.resolve(LOSSES).minimum_positions > 1:
+        raise PlanMismatch(
+            f"{loss.kind} compares positions, so that both models must read the same tokens. Found a teacher with "
+            f"inputs of its own (teacher_inputs), of whose positions none is one of the student's. Link student "
+            f"'{aimed.student.site}' and teacher '{aimed.teacher.site}' by a loss on pooled features (MSE or Cosine "
+            "with the target PoolVector) or on samples (CKA, RKDDistance)."
         )
 
 
@@ -249,6 +265,8 @@ def _pooling(link: Link, needs: Match) -> tuple[Part | None, str]:
         return None, "the loss compares samples, not positions"
     if teacher.positions == 1:
         return None, "the teacher's feature is a vector"
+    if teacher.own_positions:
+        return Part(kind="PoolVector"), "the models read different tokens, so both sides are pooled"
     alike = link.already_equal()
     if Match.POSITIONS in alike and (Match.GRID in alike or Match.GRID not in needs):
         return None, "both sides have the same positions"

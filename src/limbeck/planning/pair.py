@@ -22,7 +22,7 @@ from limbeck.evaluating import evaluating
 from limbeck.outputs import Given, OutputLoss
 from limbeck.planning.attention_sites import check_attention_sites
 from limbeck.planning.build import build, fit_targets
-from limbeck.planning.committees import CommitteePlan, answer_of, answer_shape, called, look_at
+from limbeck.planning.committees import CommitteePlan, answer_of, answer_shape, called, look_at_side
 from limbeck.planning.costs import SAMPLES, measure_costs
 from limbeck.planning.facts import Facts
 from limbeck.planning.few_samples import Once, first_samples
@@ -38,6 +38,7 @@ from limbeck.similarity.family import Similarity
 from limbeck.teachers.committee import Committee
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.teachers.live import Teacher
+from limbeck.teachers.renormalised import normalised_anew
 from limbeck.training.holding_out import hold_out, why_not_held_out
 from limbeck.training.loaders import first_batches, sample_count
 
@@ -151,13 +152,14 @@ class Pair:
         taught, joined = answer_shape(anatomies["teacher"]), None
         if isinstance(teacher, Committee):
             read_output, taught, joined = answer_of(teacher, anatomies["teacher"], answer, task, read_output)
-        notes = (note, None if keyed is None else keyed.choice, positions, joined)
+        notes = (note, None if keyed is None else keyed.choice, positions, joined, *normalised_anew(teacher))
         facts = Facts(
             samples=samples,
             task=task,
             student_shape=answer,
             teacher_shape=taught,
             numbered=None if keyed is None else keyed.train_samples,
+            other_tokens=batches[0].other_tokens,
             notes=tuple(each for each in notes if each is not None),
         )
         found = (facts, anatomies["teacher"], anatomies["student"])
@@ -200,7 +202,7 @@ class Pair:
                 bar.advance(note="targets fitted")
                 self._try(distiller, once, few[0], "training")
                 bar.advance(note="measuring costs")
-                costs = measure_costs(distiller, source, self.batches[0])
+                costs = measure_costs(distiller, source, self.batches[0], data_samples=self.facts.samples)
             finally:
                 distiller.close()
         return plan.model_copy(update={"costs": costs})
@@ -309,7 +311,8 @@ def _probed(
     with ProgressBar("Looking at the models", 2, show=show) as bar:
         for side, model in (("teacher", teacher), ("student", student)):
             try:
-                anatomies[side] = look_at(model, batch, layouts=layouts[side], output=read_output, sites=sites[side])
+                said = {"layouts": layouts[side], "output": read_output, "sites": sites[side]}
+                anatomies[side] = look_at_side(side, model, batch, **said)
             except ModelError as error:
                 raise ModelError(f"The {side} does not run on the training data: {error}") from error
             bar.advance(note=f"{side} read")

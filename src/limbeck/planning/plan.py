@@ -34,6 +34,8 @@ class Costs(BaseModel):
         samples: how many samples the times were measured on.
         student_operations: floating-point operations of the student's forward, per sample, as torch counts them.
         teacher_operations: likewise of the teacher's, as far as it runs.
+        cache_bytes: what a view of a sample would take in a cache of the teacher with float16; 0 if none is needed.
+        data_samples: how many samples the training data have, those held out included; ``None`` if that is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,8 @@ class Costs(BaseModel):
     samples: int
     student_operations: int = 0
     teacher_operations: int = 0
+    cache_bytes: int = 0
+    data_samples: int | None = None
 
     def __str__(self) -> str:
         """One line."""
@@ -53,7 +57,18 @@ class Costs(BaseModel):
             f"{self.projector_parameters:,} extra parameters while training; a step takes {ratio:.2f} times the "
             f"student's own (measured on {self.samples} samples: {1e3 * self.distill_seconds:.0f} ms against "
             f"{1e3 * self.student_seconds:.0f} ms); {self.feature_bytes / 1e6:.2f} MB of features a sample"
+            + self._cache
         )
+
+    @property
+    def _cache(self) -> str:
+        """How large a cache would be."""
+        if not self.cache_bytes:
+            return ""
+        size = f"{_said(self.cache_bytes)} for each view of a sample"
+        if self.data_samples is not None:
+            size += f", {_said(self.cache_bytes * self.data_samples)} for one of all {self.data_samples:,}"
+        return f"; a cache of the teacher (float16) would take {size}"
 
 
 class Plan(BaseModel):
@@ -185,6 +200,16 @@ class Plan(BaseModel):
         console = Console(file=io.StringIO(), width=160, record=True)
         console.print(self)
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+
+def _said(count: int) -> str:
+    """A number of bytes with three figures."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
 
 
 def _site(spec: FeatureSpec | None, site: str) -> str:

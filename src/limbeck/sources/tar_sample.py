@@ -69,7 +69,7 @@ class TarSample(NamedTuple):
         if len(found) != 1:
             wanted = f"one .{self.image}" if self.image else "one image"
             raise DataError(
-                f"{self.full} needs {wanted} in every sample. Found {len(found)} in '{key}', which has {sorted(kinds)}. "
+                f"{self.full} needs {wanted} in every sample. Found {len(found)} in '{key}', of {sorted(kinds)}. "
                 "Name the kind of file: --data-option image=jpg."
             )
         return found[0]

@@ -47,7 +47,7 @@ class TarShards(Dataset[Any]):
                 for key, files in indexed(sample.full, path).items():
                     place = files[sample.image_kind(key, files)]
                     self.keys.append(key)
-                    places.append((number, *place))
+                    places.append((number, place.offset, place.size))
                     if sample.label is not None:
                         small = {sample.label: _read(content, files[sample.label])} if sample.label in files else {}
                         labels.append(sample.read_label(key, small))

@@ -52,9 +52,13 @@ class Teacher:
         """Run the teacher on a batch."""
         if any(module.training for module in self._modes):
             self.model.eval()
+        if isinstance(self._capture, MemberCaptures):
+            # Whether gradients are recorded here decides what runs at once; the members run without.
+            return self._capture(batch.inputs, batch.mask)
         # no_grad, not inference_mode: losses that save the teacher's tensor for backward refuse inference tensors.
         with torch.no_grad():
-            return self._capture(batch.inputs, batch.mask)
+            seen = batch.for_teacher
+            return self._capture(seen.inputs, seen.mask)
 
     @property
     def why_not_stopped(self) -> str | None:

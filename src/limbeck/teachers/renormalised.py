@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -116,6 +117,12 @@ class Renormalised(nn.Module):
                 "the teacher's normalisation to the data."
             )
         return images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
+
+
+def normalised_anew(teacher: nn.Module) -> tuple[Choice, ...]:
+    """What a plan says of a teacher, or of the members of one, whose images are normalised anew."""
+    found = [(name, each) for name, each in teacher.named_modules() if isinstance(each, Renormalised)]
+    return tuple(replace(each.choice, name=f"{NAME} ({name})" if name else NAME) for name, each in found)
 
 
 def _listed(numbers: Sequence[float]) -> str:

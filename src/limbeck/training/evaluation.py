@@ -189,7 +189,7 @@ def _run(model: nn.Module, batches: Iterable[Batch], read_output: ReadOutput) ->
         for batch in batches:
             placed = move(batch, device)
             with torch.no_grad():
-                logits = read_output(call(model, placed.inputs))
+                logits = read_output(call(model, placed.for_teacher.inputs))
             yield logits, placed.targets
 
 
@@ -207,7 +207,9 @@ def score(
     read_output: ReadOutput,
     label: str | None = None,
 ) -> float:
-    """Mean metric of any model, or of what is cached of it, on a loader; with a progress bar if there is a label.
+    """Mean metric of a teacher, or of what is cached of it, on a loader; with a progress bar if there is a label.
+
+    Where a batch has other inputs for a teacher, the model gets these.
 
     Raises:
         DataError: if nothing in the loader can be measured.

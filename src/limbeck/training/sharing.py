@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.batch import Batch, map_tensors
 from limbeck.capture.capture import Captured
-from limbeck.randomness import seed_all
+from limbeck.randomness import seed_place
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.reading import read
 from limbeck.training.stepping import autocast
@@ -20,10 +20,10 @@ def drawn(
     loader: Iterable[Any], seed: int, epoch: int, rank: int, *, name: str = "training"
 ) -> Iterator[tuple[int, Any]]:
     """Every batch of a pass with its number, drawn from generators that seed, epoch and number decide."""
-    seed_all(seed, epoch, 0, rank)
+    seed_place(seed, epoch, 0, rank)
     iterator, index = read(loader, name), 0
     while True:
-        seed_all(seed, epoch, 2 * index + 1, rank)
+        seed_place(seed, epoch, 2 * index + 1, rank)
         try:
             raw = next(iterator)
         except StopIteration:
@@ -34,7 +34,7 @@ def drawn(
 
 def seed_student(seed: int, epoch: int, index: int, rank: int) -> None:
     """Seed the generators for what a student draws on a batch, the same for each of several."""
-    seed_all(seed, epoch, 2 * index + 2, rank)
+    seed_place(seed, epoch, 2 * index + 2, rank)
 
 
 def asked_once(sources: Iterable[FeatureSource | None], batch: Batch, accelerator: Accelerator) -> dict[int, Captured]:
