@@ -1,0 +1,1 @@
+"""How much the features should weigh beside the output loss, and beside which output loss."""
