@@ -8,14 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.contenders import AUTOMATIC, DEFAULT, Contender
+from benchmarks.quality.contenders import DEFAULT, Contender
 from benchmarks.quality.pairs import Pair
 from benchmarks.quality.results import Row, of
 
 from limbeck.whole_file import write_text
 
 FILE = Path(__file__).with_name("seconds.json")
-FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT, AUTOMATIC})
+FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT})
 # Limbeck's own search for the rate costs two more trainings, a race twice as much again, with the teacher running;
 # building and judging take about this long.
 _SEARCHED, _RACED, _AROUND = 3.0, 6.0, 0.3

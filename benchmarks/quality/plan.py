@@ -32,7 +32,8 @@ class Size:
         trials: of each search, the same for every contender.
         seeds: final runs of what is in the table.
         long_seeds: final runs of three and more plain runs, of which only the mean counts.
-        method_seeds: final runs of each of the methods that only the best of a group is taken of.
+        method_seeds: final runs of each of the methods that only the best of a group is taken of, and of the default
+            with its own search for the rate, which takes part in the automatic choice.
     """
 
     folder: Path
@@ -67,7 +68,7 @@ class Size:
         return Cell(pair, None, 0, 0, self.folder)
 
     def _seeds(self, contender: Contender) -> int:
-        if contender.group in {"published", "tuned"}:
+        if contender.group in {"published", "tuned"} or contender.own_rate:
             return self.method_seeds
         return self.long_seeds if contender.length >= 3 else self.seeds
 

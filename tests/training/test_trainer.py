@@ -272,18 +272,3 @@ def test_nothing_outlives_its_step():
         run.history = Counting()
         run.fit(loader())
     assert max(counts[5:]) <= counts[4] + 2
-
-
-def test_gradients_stay_in_place_between_steps_and_are_gone_afterwards(monkeypatch):
-    kept, step = [], Distiller.step
-
-    def looking(distiller):
-        kept.append(all(each.grad is not None for each in distiller.student.parameters()))
-        step(distiller)
-
-    monkeypatch.setattr(Distiller, "step", looking)
-    teacher, student = pair()
-    with Teacher(teacher, [LINK.teacher]) as source:
-        trainer(distilling(student, 3), source, 3).fit(loader())
-    assert kept == [True] * 3
-    assert all(each.grad is None for each in student.parameters())

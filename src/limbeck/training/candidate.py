@@ -238,5 +238,4 @@ class Candidate:
     def end(self) -> None:
         """Give the student the weights that training chose, and let the optimizer go."""
         self.state.adopt(self.distiller.student)
-        self._optimizer.zero_grad()
         del self._step, self._optimizer
