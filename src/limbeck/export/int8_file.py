@@ -63,7 +63,7 @@ def to_onnx_int8(
         LimbeckError: if onnx, onnxscript or onnxruntime is not installed.
 
     Example:
-        >>> import tempfile, torch
+        >>> import tempfile, torch; _ = torch.manual_seed(0)
         >>> student = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     exported = to_onnx_int8(student, torch.randn(8, 64), f"{folder}/student.onnx")
