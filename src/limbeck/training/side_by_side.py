@@ -146,8 +146,9 @@ class SideBySide:
         # Where steps may differ in number, no sample may be repeated to fill up; of a stream accelerate always does.
         if accelerate_deals(mine, accelerator.num_processes) and (even or not stream):
             accelerator.even_batches = even
-            # A batch is moved by the loop, which leaves its keys where they are.
-            return accelerator.prepare(mine, device_placement=[False])
+            # A batch is moved by the loop, which leaves its keys where they are; of a stream, whose batches the first
+            # process hands out, accelerate must move it.
+            return accelerator.prepare(mine, device_placement=[stream])
         if accelerator.num_processes == 1:
             return mine
         return Share(mine, accelerator.process_index, accelerator.num_processes, even=even)
