@@ -213,8 +213,6 @@ class Candidate:
             "weights": dict(zip(names, values[count:], strict=True)),
             "seconds": round(time.monotonic() - self._started, 3),
         }
-        if shares := self.distiller.gradient_shares(out.weights):
-            row["shares"] = shares
         self.history.add(**row, **({} if found is None else {"validation": found.metric}))
 
     def save(self) -> None:
