@@ -26,7 +26,7 @@ from limbeck.search.entering import rivals_of, why_not_side_by_side
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.metrics import Metric
 from limbeck.training.processes import main_process_makes
-from limbeck.training.run_folder import RunFolder, state_bytes
+from limbeck.training.run_folder import DEFAULT, RunFolder, state_bytes
 
 # Student, projectors and two moments of each, twice while a checkpoint takes the place of the one before.
 _CHECKPOINT_COPIES = 8
@@ -92,7 +92,7 @@ class Groundwork:
 
     @cached_property
     def _recipe(self) -> Recipe:
-        return self.options.recipe if self.options.recipe is not None else Recipe.load("auto")
+        return self.options.recipe if self.options.recipe is not None else Recipe.load(DEFAULT)
 
     @cached_property
     def settings(self) -> Settings:

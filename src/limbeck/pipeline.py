@@ -226,7 +226,8 @@ class Pipeline:
         options, pair = self.options, self.ground.pair
         spending = None
         if options.budget is not None:
-            spending = Spending.of(options.budget, plan.costs, cached=options.cache is not None)
+            macs = {"student_macs": pair.student_anatomy.macs, "teacher_macs": pair.teacher_anatomy.macs}
+            spending = Spending.of(options.budget, cached=options.cache is not None, **macs)
         how: dict[str, Any] = {"metric": selection.metric, "adapt": pair.adapt, "show": self.ground.shows}
         rates = Rates(length, spending, accelerator=self.ground.accelerator, **how)
         return rates(plans, distillers, source, pair.train, pair.validation)

@@ -2,36 +2,28 @@
 
 import pytest
 
-from limbeck.planning.plan import Costs
 from limbeck.search.spending import LONGEST, SHORTEST, Spending
 
 
-def costs(student: int, teacher: int) -> Costs:
-    rest = {
-        "student_seconds": 1.0,
-        "distill_seconds": 2.0,
-        "projector_parameters": 0,
-        "feature_bytes": 0,
-        "samples": 4,
-    }
-    return Costs(**rest, student_operations=student, teacher_operations=teacher)
+def spending(student: int, teacher: int) -> Spending:
+    return Spending.of(3.0, student_macs=student, teacher_macs=teacher, cached=False)
 
 
 @pytest.mark.parametrize(("student", "teacher", "expected"), [(100, 300, 1.0), (100, 1, 0.25), (1, 10**9, 2.0)])
 def test_the_teachers_share_is_counted_within_bounds(student, teacher, expected):
-    assert Spending.of(3.0, costs(student, teacher), cached=False).teacher == expected
+    assert spending(student, teacher).teacher == expected
 
 
 def test_what_cannot_be_counted_is_taken_for_half_a_step():
-    assert Spending.of(3.0, None, cached=False).teacher == Spending.of(3.0, costs(0, 10), cached=False).teacher == 0.5
+    assert spending(10, 0).teacher == spending(0, 10).teacher == 0.5
 
 
 @pytest.mark.parametrize("teacher", [0.25, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("trainings", [1, 2, 3])
 def test_trainings_and_short_runs_together_stay_within_the_budget(teacher, cached, trainings):
-    spending, runs, groups = Spending(3.0, teacher, reads_teacher=not cached), 8 + 3 * (trainings - 1), trainings
-    share = spending.share(trainings=trainings, runs=runs, groups=groups)
+    limits, runs, groups = Spending(3.0, teacher, reads_teacher=not cached), 8 + 3 * (trainings - 1), trainings
+    share = limits.share(trainings=trainings, runs=runs, groups=groups)
     runs_teacher = 0.0 if cached else teacher
     spent = trainings + runs_teacher + share * (runs + groups * runs_teacher)
     assert SHORTEST <= share <= LONGEST

@@ -7,7 +7,6 @@ import time
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.batch import Batch, call, first_tensor, logits_of, tensors, with_samples
 from limbeck.capture.capture import Captured
@@ -60,7 +59,6 @@ def measure_costs(
         raw = [] if captured is None else list(captured.raw.values())
         bytes_per_sample = sum(each.numel() * each.element_size() for each in raw) // batch.size
         cache_bytes = 0 if captured is None else _cached_bytes(copied, captured, batch)
-    operations = _operations(copied, source, batch)
     copied.close()
     parameters = sum(each.numel() for term in distiller.terms for each in term.parameters())
     own = sum(spec.positions * spec.channels * 4 for spec in distiller.student_sites)
@@ -72,8 +70,6 @@ def measure_costs(
         cache_bytes=cache_bytes,
         data_samples=data_samples,
         samples=batch.size,
-        student_operations=operations[0],
-        teacher_operations=operations[1],
     )
 
 
@@ -83,18 +79,6 @@ def _cached_bytes(distiller: Distiller, captured: Captured, batch: Batch) -> int
     answer = logits_of(captured.output, distiller.read_output) if distiller.needs_answers else None
     answers = answer.numel() // batch.size if isinstance(answer, Tensor) else 0
     return sum(2 * shape.numel() for shape in shapes) + 4 * answers
-
-
-@torch.no_grad()
-def _operations(distiller: Distiller, source: FeatureSource | None, batch: Batch) -> tuple[int, int]:
-    """Floating-point operations of one forward of the student, and of the teacher, for each sample."""
-    with FlopCounterMode(display=False) as student:
-        call(distiller.student, batch.inputs)
-    if source is None:
-        return student.get_total_flops() // batch.size, 0
-    with FlopCounterMode(display=False) as teacher:
-        source(batch)
-    return student.get_total_flops() // batch.size, teacher.get_total_flops() // batch.size
 
 
 def _now(batch: Batch) -> float:

@@ -32,8 +32,6 @@ class Costs(BaseModel):
         distill_seconds: the same with the teacher and all terms.
         feature_bytes: captured features of both models, per sample.
         samples: how many samples the times were measured on.
-        student_operations: floating-point operations of the student's forward, per sample, as torch counts them.
-        teacher_operations: likewise of the teacher's, as far as it runs.
         cache_bytes: what a view of a sample would take in a cache of the teacher with float16; 0 if none is needed.
         data_samples: how many samples the training data have, those held out included; ``None`` if that is not known.
     """
@@ -45,8 +43,6 @@ class Costs(BaseModel):
     distill_seconds: float
     feature_bytes: int
     samples: int
-    student_operations: int = 0
-    teacher_operations: int = 0
     cache_bytes: int = 0
     data_samples: int | None = None
 

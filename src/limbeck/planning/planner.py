@@ -110,10 +110,15 @@ def _mapped(recipe: Recipe, student: Anatomy, teacher: Anatomy, scores: Any) -> 
             name: tuple(link for link in links if link.teacher in one.specs) for name, one in teacher.members.items()
         }
     for name, one in teacher.members.items():
-        of_it = None if scores is None else scores[:, [spec in one.specs for spec in teacher.specs]]
+        of_it = _of_sites(scores, one, teacher)
         # A member of whose sites none is to be considered teaches by its answers only.
         found[name] = mapper(student.specs, one.specs, of_it) if one.specs else ()
     return found
+
+
+def _of_sites(scores: Any, one: Anatomy, teacher: Anatomy) -> Any:
+    """The similarities to the sites of one of the teacher's members, if there are any."""
+    return None if scores is None else scores[:, [spec in one.specs for spec in teacher.specs]]
 
 
 def _of_member(term: TermPlan, committee: CommitteePlan) -> TermPlan:
@@ -177,8 +182,7 @@ def _mapping_choice(
     shown = [f"{link.student.site} <- {link.teacher.site}" for link in links]
     mapper = mapper_of(recipe)
     among = f"{mapper} among {len(student.specs)} student and {len(one.specs)} teacher sites"
-    of_it = None if scores is None else scores[:, [spec in one.specs for spec in teacher.specs]]
-    found, what = rivals(mapper, links, student.specs, one.specs, of_it)
+    found, what = rivals(mapper, links, student.specs, one.specs, _of_sites(scores, one, teacher))
     numbers = f"; the numbers are the {what}" if what else ""
     return Choice(mapping_name(member), shown, f"{among}: {recipe.reason('mapping')}{numbers}", dict(found))
 

@@ -11,7 +11,6 @@ from accelerate import Accelerator
 from torch import nn
 
 from limbeck.batch import Adapt
-from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning.build import build
 from limbeck.planning.choosing_outputs import comparisons
@@ -104,7 +103,7 @@ class Rates:
             grid = GRID if not found else _below(float(found[0].training.lr))
             search = RateSearch(plan.training, self.length, self.spending and self.spending.budget, grid, share)
             rate, choice = search(distiller, source, train, validation, **options)
-            found.append(_with_rate(plan, rate, choice))
+            found.append(plan.with_training(lr=rate).with_choices(choice))
         return found
 
     def _share(self, plans: int) -> float | None:
@@ -118,7 +117,3 @@ def _below(rate: float) -> Sequence[float]:
     """The rate and the two of the grid below it."""
     place = min(range(len(GRID)), key=lambda each: abs(GRID[each] - rate))
     return GRID[max(0, place - _LOWER) : place + 1]
-
-
-def _with_rate(plan: Plan, rate: float, choice: Choice) -> Plan:
-    return plan.with_training(lr=rate).with_choices(choice)

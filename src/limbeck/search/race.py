@@ -19,6 +19,7 @@ from limbeck.search.gain import PRIORS, SURE, chance_of_gain
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import twin
 from limbeck.training.candidate import Candidate
+from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.evaluation import Evaluation, Judge, evaluate
 from limbeck.training.history import History
 from limbeck.training.length import Length
@@ -141,8 +142,9 @@ class Race:
 
     def remove_checkpoints(self) -> None:
         """Delete the states of the trainings, once the result is kept."""
-        for entrant, accelerator in ((each, self.accelerator) for each in self.entrants):
-            self._candidate(entrant, accelerator).remove_checkpoint()
+        for entrant in self.entrants:
+            if entrant.checkpoint is not None:
+                Checkpoint(entrant.checkpoint, self.accelerator).remove()
 
     def _candidate(self, entrant: Entrant, accelerator: Accelerator) -> Candidate:
         rate = entrant.plan.training.lr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limbeck.planning.plan import Costs
-
 # Forward and backward of the student, in its forwards.
 _STEP = 3.0
 # The teacher's forward over the student's step: never taken for less or more, as what torch counts is not time. Where
@@ -31,11 +29,11 @@ class Spending:
     reads_teacher: bool = True
 
     @classmethod
-    def of(cls, budget: float, costs: Costs | None, *, cached: bool) -> Spending:
-        """Read what a plan found of its models."""
-        if costs is None or not costs.student_operations or not costs.teacher_operations:
+    def of(cls, budget: float, *, student_macs: int, teacher_macs: int, cached: bool) -> Spending:
+        """From the multiply-adds of both models, 0 where they could not be counted."""
+        if not student_macs or not teacher_macs:
             return cls(budget, _UNKNOWN, not cached)
-        found = costs.teacher_operations / (_STEP * costs.student_operations)
+        found = teacher_macs / (_STEP * student_macs)
         return cls(budget, min(_MOST, max(_LEAST, found)), not cached)
 
     def share(self, *, trainings: int, runs: int, groups: int) -> float:

@@ -14,7 +14,7 @@ from limbeck.sources.data import Data
 from limbeck.sources.extra import optional
 from limbeck.sources.hub import brief, unreachable
 from limbeck.sources.images import MEAN, STD, image_normalisation, image_transform, reading_workers
-from limbeck.sources.loaders import evaluation_loader, training_loader
+from limbeck.sources.loaders import part_loaders
 
 _SAVED = ("dataset_dict.json", "state.json")
 _PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
@@ -96,17 +96,10 @@ def hf_dataset(
         part: Rows(rows, image=image_column, label=label_column, transform=transform) for part, rows in parts.items()
     }
     workers = reading_workers(len(training), workers)
-    held = {
-        part: evaluation_loader(rows, batch_size=batch_size, workers=workers)
-        for part, rows in read.items()
-        if part != "train"
-    }
     counts = ", ".join(f"{part} {len(rows)}" for part, rows in read.items())
     return Data(
         name=full,
-        train=training_loader(read["train"], batch_size=batch_size, seed=seed, workers=workers),
-        validation=held.get("validation"),
-        test=held.get("test"),
+        **part_loaders(read, batch_size=batch_size, seed=seed, workers=workers),
         classes=None if label_column is None else _classes(training, label_column),
         note=f"{name}, images '{image_column}', labels '{label_column}', {size}x{size}, no augmentation: {counts}",
         normalisation=normalisation,

@@ -14,7 +14,7 @@ from limbeck.sources.data import Data
 from limbeck.sources.extra import optional
 from limbeck.sources.hub import brief
 from limbeck.sources.images import MEAN, STD, image_normalisation, image_transform, reading_workers
-from limbeck.sources.loaders import evaluation_loader, stratified, training_loader
+from limbeck.sources.loaders import part_loaders, stratified
 
 _HELD_OUT = 0.1
 
@@ -75,17 +75,10 @@ def image_folder(
                 f"{odd[:3]}. Add the missing folders or take the others away."
             )
     workers = reading_workers(len(training), workers)
-    held_out = {
-        part: evaluation_loader(images, batch_size=batch_size, workers=workers)
-        for part, images in read.items()
-        if part != "train"
-    }
     counts = ", ".join(f"{len(images)} to {verb}" for verb, images in _verbs(read))
     return Data(
         name=full,
-        train=training_loader(training, batch_size=batch_size, seed=seed, workers=workers),
-        validation=held_out.get("validation"),
-        test=held_out.get("test"),
+        **part_loaders(read, batch_size=batch_size, seed=seed, workers=workers),
         classes=len(training.classes),
         note=f"images in {folder}, {size}x{size}, no augmentation: {counts}, as the folders say",
         normalisation=normalisation,
@@ -106,12 +99,12 @@ def _split(full: str, images: Any, batch_size: int, seed: int, workers: int | No
     rest = [place for place in everything if place not in test]
     held = {rest[place] for place in stratified([images.targets[place] for place in rest], count, seed=0)}
     training = [place for place in rest if place not in held]
+    places = {"train": training, "validation": sorted(held), "test": sorted(test)}
+    parts = {part: Subset(images, each) for part, each in places.items()}
     workers = reading_workers(len(training), workers)
     return Data(
         name=full,
-        train=training_loader(Subset(images, training), batch_size=batch_size, seed=seed, workers=workers),
-        validation=evaluation_loader(Subset(images, sorted(held)), batch_size=batch_size, workers=workers),
-        test=evaluation_loader(Subset(images, sorted(test)), batch_size=batch_size, workers=workers),
+        **part_loaders(parts, batch_size=batch_size, seed=seed, workers=workers),
         classes=classes,
         note=f"images in {images.root}, no augmentation: {len(training)} to train, {count} to validate, {count} to "
         "test, stratified by limbeck",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,22 @@ def training_loader(dataset: Dataset[Any], *, batch_size: int, seed: int, worker
 def evaluation_loader(dataset: Dataset[Any], *, batch_size: int, workers: int = 0) -> DataLoader[Any]:
     """Batches in the order of the data set, every sample once."""
     return DataLoader(dataset, batch_size=_positive(batch_size), num_workers=workers)
+
+
+def part_loaders(parts: Mapping[str, Dataset[Any]], *, batch_size: int, seed: int, workers: int = 0) -> dict[str, Any]:
+    """A loader for each part by its name: ``train`` in an order of its own each epoch, the others in theirs.
+
+    Example:
+        >>> loaders = part_loaders({"train": torch.arange(9), "test": torch.arange(3)}, batch_size=4, seed=0)
+        >>> {part: len(loader) for part, loader in loaders.items()}
+        {'train': 2, 'test': 1}
+    """
+    return {
+        part: training_loader(dataset, batch_size=batch_size, seed=seed, workers=workers)
+        if part == "train"
+        else evaluation_loader(dataset, batch_size=batch_size, workers=workers)
+        for part, dataset in parts.items()
+    }
 
 
 def stratified(labels: Sequence[int], count: int, *, seed: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from limbeck.errors import DataError
 from limbeck.sources.data import Data
 from limbeck.sources.extra import optional
 from limbeck.sources.images import MEAN, STD, image_normalisation, image_transform, reading_workers
-from limbeck.sources.loaders import evaluation_loader, training_loader
+from limbeck.sources.loaders import part_loaders
 from limbeck.sources.shard_stream import ShardStream, raw_samples
 from limbeck.sources.tar_sample import TarSample
 from limbeck.sources.tar_shards import TarShards, indexed
@@ -74,8 +73,11 @@ def web_dataset(  # noqa: PLR0913 - every argument is an option of the data
         raise DataError(f"{full} is at an address, which can only be read as a stream. Leave stream=false out.")
     streamed = remote if stream is None else stream
     sample = TarSample.among(_first_kinds(full, found["train"][0], streamed), full, image, label, transform)
-    make = partial(_streams if streamed else _placed, found, sample, batch_size, seed, workers)
-    loaders, said, counted = make()
+    if streamed:
+        # The order of a stream is drawn from torch's generator.
+        loaders, said, counted = _streams(found, sample, batch_size, workers)
+    else:
+        loaders, said, counted = _placed(found, sample, batch_size, seed, workers)
     return Data(
         name=full,
         **loaders,
@@ -90,18 +92,14 @@ def _placed(
 ) -> tuple[dict[str, Any], str, int | None]:
     parts = {part: TarShards([Path(each) for each in shards], sample) for part, shards in found.items()}
     workers = reading_workers(len(parts["train"]), workers)
-    loaders: dict[str, Any] = {
-        part: evaluation_loader(samples, batch_size=batch_size, workers=workers) for part, samples in parts.items()
-    }
-    loaders["train"] = training_loader(parts["train"], batch_size=batch_size, seed=seed, workers=workers)
+    loaders = part_loaders(parts, batch_size=batch_size, seed=seed, workers=workers)
     said = ", ".join(f"{part} {len(samples)}" for part, samples in parts.items())
     return loaders, said, parts["train"].classes
 
 
 def _streams(
-    found: dict[str, list[str]], sample: TarSample, batch_size: int, seed: int, workers: int | None
+    found: dict[str, list[str]], sample: TarSample, batch_size: int, workers: int | None
 ) -> tuple[dict[str, Any], str, int | None]:
-    del seed  # the order of a stream is drawn from torch's generator
     loaders: dict[str, Any] = {}
     for part, shards in found.items():
         samples = ShardStream(shards, sample, buffer=_BUFFER if part == "train" else 0)

@@ -228,11 +228,6 @@ class Candidate:
         """Where the state of the training is, as a sentence."""
         return "" if self._checkpoint is None else f" Its state is saved in '{self._checkpoint.path.parent}'."
 
-    def remove_checkpoint(self) -> None:
-        """Delete the state of the training, once its result is kept elsewhere."""
-        if self._checkpoint is not None:
-            self._checkpoint.remove()
-
     def end(self) -> None:
         """Give the student the weights that training chose, and let the optimizer go."""
         self.state.adopt(self.distiller.student)
