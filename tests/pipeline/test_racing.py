@@ -13,14 +13,22 @@ from limbeck.training import Candidate, Interrupted, SideBySide
 from tests.toys import Counting, loader, pair, trained
 
 
-@pytest.fixture(autouse=True)
-def _few_rates(monkeypatch):
-    monkeypatch.setattr("limbeck.search.entering.GRID", (3e-3, 1e-2))
+@pytest.fixture(autouse=True, scope="module")
+def _few_rates():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limbeck.search.entering.GRID", (3e-3, 1e-2))
+        yield
 
 
 @pytest.fixture(scope="module")
 def teacher():
     return trained(pair()[0])
+
+
+@pytest.fixture(scope="module")
+def raced(teacher, _few_rates):
+    """A race that the default wins."""
+    return distill(teacher)
 
 
 def distill(teacher, **options):
@@ -44,8 +52,8 @@ def only(monkeypatch, name):
     monkeypatch.setattr(race, "chance_of_gain", lambda _, prior, **__: 0.0 if prior is None else 1.0)
 
 
-def test_the_three_are_reported_with_their_own_rates(teacher):
-    report = distill(teacher)
+def test_the_three_are_reported_with_their_own_rates(raced):
+    report = raced
     assert [each.name for each in report.standings] == ["auto", "soft-labels", "labels"]
     assert all(each.rate in {3e-3, 1e-2} and each.evaluation is not None for each in report.standings)
     assert report.standings[0].chance is None
@@ -55,8 +63,7 @@ def test_the_three_are_reported_with_their_own_rates(teacher):
     assert json.loads(report.to_json())["race"][0]["name"] == "auto"
 
 
-def test_the_default_is_what_it_would_be_alone(teacher):
-    raced = distill(teacher)
+def test_the_default_is_what_it_would_be_alone(teacher, raced):
     alone = distill(teacher, recipe="auto", lr=raced.plan.training.lr)
     assert raced.plan.recipe.name == "auto"
     assert not alone.standings
@@ -98,10 +105,11 @@ def test_all_share_one_forward_of_the_teacher_a_batch(teacher, monkeypatch):
 
 
 @pytest.mark.parametrize("won", ["auto", "soft-labels"])
-def test_a_race_that_is_stopped_goes_on_to_the_same_end(teacher, won, monkeypatch, tmp_path):
+def test_a_race_that_is_stopped_goes_on_to_the_same_end(teacher, raced, won, monkeypatch, tmp_path):
+    whole = raced
     if won != "auto":
         only(monkeypatch, won)
-    whole = distill(teacher)
+        whole = distill(teacher)
     step, made = Candidate.step, []
 
     def stopping(self, *arguments):
@@ -111,8 +119,8 @@ def test_a_race_that_is_stopped_goes_on_to_the_same_end(teacher, won, monkeypatc
             raise KeyboardInterrupt
         return step(self, *arguments)
 
-    monkeypatch.setattr(race, "Candidate", lambda *a, **k: Candidate(*a, **{**k, "save_every": 0.0}))
     with monkeypatch.context() as patch:
+        patch.setattr(race, "Candidate", lambda *a, **k: Candidate(*a, **{**k, "save_every": 0.0}))
         patch.setattr(Candidate, "step", stopping)
         with pytest.raises(Interrupted, match="resume=True"):
             distill(teacher, run_dir=tmp_path / "run")
