@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -18,6 +19,12 @@ def pytest_configure(config):
     if DEVICE != "cpu":
         torch.set_default_device(DEVICE)
     torch.set_default_dtype(DTYPE)
+
+
+def pytest_collection_finish():
+    # Each training ends with a search for garbage (accelerate), which need not go through what was imported by now.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -32,10 +32,14 @@ class Range:
 
 
 DEFAULT = "limbeck default"
-OWN_RATE = f"{DEFAULT}, own rate search"
+TUNED = f"{DEFAULT}, tuned"
 AUTOMATIC = "limbeck"
-# The default at several lengths, in plain runs.
-DEFAULTS = {f"{DEFAULT}, 0.25x": 0.25, f"{DEFAULT}, 0.5x": 0.5, DEFAULT: 1.0, f"{DEFAULT}, 3x": 3.0}
+# The default at several lengths, in plain runs; nothing of it is searched.
+DEFAULTS = (
+    {f"{DEFAULT}, {length:g}x": length for length in (0.25, 0.5)}
+    | {DEFAULT: 1.0}
+    | {f"{DEFAULT}, {length:g}x": float(length) for length in (3, 10)}
+)
 RATE = Range(1e-3, 3e-2, 5e-3, least=1e-5, most=1.0)
 _TEMPERATURE = Range(1.0, 8.0, 4.0, least=0.5, most=32.0)
 _ALPHA = Range(0.1, 1.0, 0.5, least=0.02, most=1.0)
@@ -54,7 +58,7 @@ class Contender:
         mixed: whether batches are mixed; ``None`` if the search says so.
         length: of a run, in plain runs.
         scale: of the student's width.
-        own_rate: whether limbeck's own search chooses the rate, and not the common search.
+        ruled: whether limbeck's own rule says the rate, and nothing is searched: ``search=False``.
         automatic: whether it is ``limbeck.distill`` without any options: rates, race and choice by its own.
         least_classes: with fewer it has no meaning.
         needs_positions: whether it compares the positions of a map, or of a text, with each other.
@@ -68,7 +72,7 @@ class Contender:
     mixed: bool | None = False
     length: float = 1.0
     scale: float = 1.0
-    own_rate: bool = False
+    ruled: bool = False
     automatic: bool = False
     least_classes: int = 2
     needs_positions: bool = False
@@ -228,8 +232,9 @@ def contenders() -> tuple[Contender, ...]:
         Contender("FitNets 0.8/0.2", "published", _article),
         Contender("FitNets, tuned", "tuned", _article, {"rate": RATE, "weight": _around(4.0)}),
         *_method_contenders(),
-        *(Contender(name, "limbeck", _auto, length=length) for name, length in DEFAULTS.items()),
-        *(Contender(f"{DEFAULT}, width {scale:g}", "limbeck", _auto, scale=scale) for scale in (0.5, 0.7)),
-        Contender(OWN_RATE, "limbeck", _auto, {}, own_rate=True),
+        *(Contender(name, "limbeck", _auto, {}, length=length, ruled=True) for name, length in DEFAULTS.items()),
+        *(Contender(f"{DEFAULT}, width {scale:g}", "limbeck", _auto, {}, scale=scale, ruled=True)
+          for scale in (0.5, 0.7)),
+        Contender(TUNED, "limbeck", _auto),
         Contender(AUTOMATIC, "limbeck", _auto, {}, automatic=True),
     )  # fmt: skip

@@ -16,9 +16,8 @@ from limbeck.whole_file import write_text
 
 FILE = Path(__file__).with_name("seconds.json")
 FOR_LABELS = frozenset({"alone", "soft labels", DEFAULT})
-# Limbeck's own search for the rate costs two more trainings, a race twice as much again, with the teacher running;
-# building and judging take about this long.
-_SEARCHED, _RACED, _AROUND = 3.0, 6.0, 0.3
+# A race costs so many trainings, with the teacher running; building and judging take about this long.
+_RACED, _AROUND = 5.0, 0.3
 # A search over mixup and length: half of its runs are mixed, and some are half as long.
 _SHORTER = 0.85
 # A step of training, in forward passes.
@@ -62,7 +61,7 @@ def seconds(pair: Pair, contender: Contender, runs: int) -> float:
 
 
 def _trainings(contender: Contender) -> float:
-    return _RACED if contender.automatic else _SEARCHED if contender.own_rate else 1.0
+    return _RACED if contender.automatic else 1.0
 
 
 def teacher_seconds(pair: Pair, *, trained: bool) -> float:

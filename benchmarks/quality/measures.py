@@ -98,16 +98,17 @@ def recovered_gap(teacher: float, alone: float, student: float) -> float | None:
 
 
 def accuracy_at(curve: Curve, compute: float) -> float | None:
-    """Accuracy that a curve of (compute, accuracy) reaches with so much compute; ``None`` outside of its points.
+    """Accuracy that a curve of (compute, accuracy) reaches with at most so much compute; ``None`` before its points.
 
-    Straight between its points over the logarithm of compute; what was not run is not known.
+    Straight between its points over the logarithm of compute; beyond the last one it stays there, as nobody has to
+    spend more.
 
     Example:
         >>> accuracy_at([(1.0, 80.0), (100.0, 90.0)], 10.0)
         85.0
     """
     points = sorted(curve)
-    if not points or not points[0][0] <= compute <= points[-1][0]:
+    if not points or compute < points[0][0]:
         return None
     logs, values = zip(*((math.log(each), value) for each, value in points), strict=True)
     return float(np.interp(math.log(compute), logs, values))

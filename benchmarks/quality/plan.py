@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.quality.cells import Cell
-from benchmarks.quality.contenders import AUTOMATIC, DEFAULTS, Contender, contenders
+from benchmarks.quality.contenders import AUTOMATIC, DEFAULTS, TUNED, Contender, contenders
 from benchmarks.quality.data import CACHE
 from benchmarks.quality.estimates import contests, seconds, teacher_seconds
 from benchmarks.quality.pairs import Pair, pairs
@@ -18,7 +18,9 @@ RESULTS = Path(__file__).with_name("results")
 # Of one core, so that parts are the same for any number of workers; with two they take half of it.
 PART_SECONDS = 70 * 60
 # What the headline is made of; run before the methods that others published.
-HEADLINE = frozenset({"alone", "soft labels", "soft labels and mixup", *STRONGEST.values(), *DEFAULTS, AUTOMATIC})
+HEADLINE = frozenset(
+    {"alone", "soft labels", "soft labels and mixup", *STRONGEST.values(), *DEFAULTS, TUNED, AUTOMATIC}
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Size:
         trials: of each search, the same for every contender.
         seeds: final runs of what is in the table.
         long_seeds: final runs of three and more plain runs, of which only the mean counts.
-        method_seeds: final runs of each of the methods that only the best of a group is taken of, and of the default
-            with its own search for the rate, which takes part in the automatic choice.
+        method_seeds: final runs of each of the methods that only the best of a group is taken of.
     """
 
     folder: Path
@@ -68,7 +69,7 @@ class Size:
         return Cell(pair, None, 0, 0, self.folder)
 
     def _seeds(self, contender: Contender) -> int:
-        if contender.group in {"published", "tuned"} or contender.own_rate:
+        if contender.group in {"published", "tuned"}:
             return self.method_seeds
         return self.long_seeds if contender.length >= 3 else self.seeds
 

@@ -11,7 +11,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.quality import measures
-from benchmarks.quality.contenders import AUTOMATIC, DEFAULT, OWN_RATE, contenders
+from benchmarks.quality.contenders import AUTOMATIC, DEFAULT, TUNED, contenders
 from benchmarks.quality.page import markdown
 from benchmarks.quality.pairs import Pair, pairs
 from benchmarks.quality.results import Row, of, read
@@ -112,6 +112,7 @@ def pair_summary(pair: Pair, rows: Sequence[Row]) -> dict[str, Any]:
         "recovered_gap": _gap(accuracy, means, AUTOMATIC),
         "default": means.get(DEFAULT),
         "default_se": _error(own),
+        "default_tuned": means.get(TUNED),
         "best": None if best is None else round(best.accuracy, 3),
         "best_name": None if best is None else best.winner,
         "default_regret": None if best is None else round(best.points, 3),
@@ -153,7 +154,7 @@ def _calibration(rows: Sequence[Row]) -> dict[str, float]:
 def _smaller(means: Mapping[str, float]) -> float | None:
     """The least width at which the default's student is as accurate as the full one with soft labels."""
     defaults = (each for each in contenders() if each.name.startswith(DEFAULT) and each.name in means)
-    widths = {each.scale: means[each.name] for each in defaults if each.length == 1.0 and not each.own_rate}
+    widths = {each.scale: means[each.name] for each in defaults if each.length == 1.0 and each.ruled}
     return min((scale for scale, each in widths.items() if each >= means.get(PLAIN, math.inf)), default=None)
 
 
@@ -184,8 +185,7 @@ def gain(main: Mapping[Pair, Sequence[Row]], length: int, *, searches: bool) -> 
         if plain is None or not points:
             why[_UNFINISHED] += 1
         elif reached is None:
-            why["less compute than the shortest of the default's runs" if plain[0] < points[0][0]
-                else "more compute than the longest of the default's runs"] += 1  # fmt: skip
+            why["less compute than the shortest of the default's runs"] += 1
         else:
             gains.append((pair.data, reached - plain[1]))
     return _plain(measures.bootstrapped(gains), pairs=len(gains), left_out=dict(why)) or _reason(why)
@@ -228,7 +228,7 @@ def _plain(found: measures.Interval | None, **more: Any) -> dict[str, Any] | Non
 
 def _compute(main: Mapping[Pair, Sequence[Row]]) -> dict[str, Any]:
     """Compute of limbeck's runs, their searches included, in plain soft-label runs with the teacher live."""
-    ratios: dict[str, list[float]] = {DEFAULT: [], OWN_RATE: [], AUTOMATIC: []}
+    ratios: dict[str, list[float]] = {DEFAULT: [], AUTOMATIC: []}
     for pair, rows in main.items():
         plain = compute(rows, PLAIN, samples=pair.samples, live=True, searches=False)
         for name, known in ratios.items():

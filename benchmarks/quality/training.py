@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,14 +27,14 @@ from limbeck.planning import Pair as Look
 from limbeck.planning import Plan, build, fit_targets
 from limbeck.planning.planner import make_plan, mapper_of
 from limbeck.recipe.settings import Settings
-from limbeck.search.rates import RateSearch
+from limbeck.search import first_step_rate
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.length import Length
-from limbeck.training.metrics import accuracy
 from limbeck.training.trainer import Trainer
 
-VALIDATION = 0.2
+# What searches select by, and what limbeck holds out where nobody gives it validation data.
+VALIDATION, HELD_OUT = 0.2, 0.1
 SEARCH_SEED = 100
 
 
@@ -48,7 +49,7 @@ class Trained(NamedTuple):
         judged: on validation or on test data.
         planning_seconds: processor time of looking at the models, planning and fitting of targets.
         seconds: of these and the training, without a teacher that was not run.
-        search_seconds: of limbeck's own search for the rate.
+        search_seconds: of limbeck's own rule for the rate.
         rate: highest learning rate.
         steps: of the training.
         asked: samples for which the teacher was asked and not run.
@@ -122,7 +123,12 @@ class Case:
 
     def batches(self, part: str, *, seed: int | None, mixed: bool = False, size: int | None = None) -> Batches:
         """Batches of a part of the data."""
-        places, pair = self.part(part), self.pair
+        return self._batches(self.part(part), seed=seed, mixed=mixed, size=size)
+
+    def _batches(
+        self, places: torch.Tensor, *, seed: int | None, mixed: bool = False, size: int | None = None
+    ) -> Batches:
+        pair = self.pair
         return Batches(
             self.samples.at(places), places, size=size or pair.batch, seed=seed, mixed=mixed,
             augment=pair.augment if seed is not None else None, classes=self.data.classes, labelled=pair.labels,
@@ -205,11 +211,14 @@ class Case:
         )  # fmt: skip
 
     def _automatic(self, *, seed: int, final: bool) -> Trained:
-        """``limbeck.distill`` with nothing said but how long: it selects by a fifth of the data, also in final runs."""
+        """``limbeck.distill`` with nothing said but how long: of what it is given it holds out a tenth to select by."""
         before = time.process_time()
         torch.manual_seed(1000 + seed)
         student = self.pair.student(1.0)
-        train, held = self.batches("train", seed=seed), self.batches("validation", seed=None, size=250)
+        given = self.part("all" if final else "train")
+        held = round(HELD_OUT * len(given))
+        train = self._batches(given[held:], seed=seed)
+        held = self._batches(given[:held], seed=None, size=250)
         options: dict[str, Any] = {"steps": max(20, self.pair.steps), "seed": seed, "progress": False}
         report = limbeck.distill(self.teacher, student, train, validation=held, **options)
         seconds = time.process_time() - before
@@ -246,19 +255,13 @@ class Case:
     def _rate(
         self, contender: Contender, found: Parameters, distiller: Distiller, source: Any, settings: Settings
     ) -> tuple[float, float]:
-        if not contender.own_rate:
+        if not contender.ruled:
             return found["rate"], 0.0
         before = time.process_time()
-        rate, _ = RateSearch(settings, _length(settings))(
-            distiller,
-            source,
-            self.batches("train", seed=settings.seed),
-            self.batches("validation", seed=None, size=250),
-            metric=accuracy if self.pair.labels else None,
-            adapt=lambda batch: batch,
-            accelerator=make_accelerator(settings),
-            show=False,
-        )
+        first = list(itertools.islice(self.batches("train", seed=settings.seed), 2))
+        rate = first_step_rate(distiller, source, first, settings=settings, accelerator=make_accelerator(settings))
+        if rate is None:
+            raise NotApplicable("no first step lowers the loss")
         return rate, time.process_time() - before
 
 

@@ -1,9 +1,10 @@
-"""Trains every rate of the grid for a quarter of the steps and for all of them, and asks which rule picks best.
+"""Trains every rate of a wide grid for a quarter of the steps and for all of them, and the rate that limbeck reads off.
 
 Run: python -m benchmarks.rates, about 40 minutes on one core; goes on where it was stopped, and prints the table. What
 stands under ``accuracy`` is measured on samples that the student neither learnt from nor was selected by.
 """
 
+import itertools
 import json
 import statistics
 from pathlib import Path
@@ -17,13 +18,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import limbeck
 from limbeck.demo import networks
-from limbeck.search.rates import GRID, RateSearch
 from limbeck.sources import load_data
-from limbeck.training.evaluation import Evaluation
-from limbeck.training.length import Length
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 RECIPES = ("soft-labels", "auto")
+GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+RULE = "rule"
 
 
 def trained(model, loader, steps, rate=3e-3):
@@ -74,20 +74,21 @@ def series():
 
 
 def run():
-    done = {(row["pair"], row["recipe"], row["steps"], row["lr"]) for row in rows()}
+    done = {(row["pair"], row["recipe"], row["steps"], row.get(RULE) or row["lr"]) for row in rows()}
     for pair, seed, teacher, make, train, held, others, lengths in (*digits(), *series()):
-        for recipe in RECIPES:
-            for steps in lengths:
-                for lr in GRID:
-                    if (pair, recipe, steps, lr) not in done:
-                        torch.manual_seed(1000 + seed)
-                        student = make()
-                        given = {"recipe": recipe, "steps": steps, "lr": lr, "seed": seed}
-                        report = limbeck.distill(teacher, student, train, validation=held, progress=False,
-                                                 check_teacher=False, **given)  # fmt: skip
-                        found = report.evaluation
-                        add({"pair": pair, **given, "validation": found.metric, "loss": found.loss,
-                             "samples": found.samples, "accuracy": accuracy(student, *others)})  # fmt: skip
+        for recipe, steps in itertools.product(RECIPES, lengths):
+            for lr in (*([RULE] if steps == max(lengths) else []), *GRID):
+                if (pair, recipe, steps, lr) not in done:
+                    torch.manual_seed(1000 + seed)
+                    student = make()
+                    given = {"recipe": recipe, "steps": steps, "seed": seed}
+                    rate = {"search": False} if lr == RULE else {"lr": lr}
+                    report = limbeck.distill(teacher, student, train, validation=held, progress=False,
+                                             check_teacher=False, **given, **rate)  # fmt: skip
+                    found = report.evaluation
+                    add({"pair": pair, **given, "lr": report.plan.training.lr, "validation": found.metric,
+                         "loss": found.loss, "samples": found.samples, "accuracy": accuracy(student, *others),
+                         **({RULE: RULE} if lr == RULE else {})})  # fmt: skip
 
 
 def rows():
@@ -100,24 +101,25 @@ def add(row):
 
 
 def table():
-    """What each rule costs: points of accuracy below the best rate of the whole trainings."""
+    """What it costs to take a rate by each rule: points of accuracy below the best rate of the whole trainings."""
     cells = {}
     for row in rows():
-        cells.setdefault((row["pair"], row["recipe"]), {}).setdefault(row["steps"], {})[row["lr"]] = row
-    search = RateSearch(limbeck.Recipe().training, Length.of(limbeck.Recipe().training, 1))
-    rules = {
-        "highest score": lambda found: max(found, key=lambda lr: (found[lr].metric, -found[lr].loss)),
-        "lowest loss": lambda found: min(found, key=lambda lr: found[lr].loss),
-        "half own, half neighbours'": lambda found: search._chosen(found)[0],
-    }
-    for name, rule in rules.items():
-        regrets = []
-        for lengths in (each for each in cells.values() if [len(rates) for rates in each.values()] == [len(GRID)] * 2):
-            short, whole = lengths[min(lengths)], lengths[max(lengths)]
-            found = {lr: Evaluation(each["validation"], each["loss"], 1) for lr, each in short.items()}
-            best = max(each["accuracy"] for each in whole.values())
-            regrets.append(100 * (best - whole[rule(found)]["accuracy"]))
-        print(f"{name}: mean {statistics.mean(regrets):.2f}, worst {max(regrets):.1f} points, {len(regrets)} cells")
+        name = row.get(RULE) or row["lr"]
+        cells.setdefault((row["pair"], row["recipe"]), {}).setdefault(row["steps"], {})[name] = row
+    costs, factors = {}, []
+    for lengths in cells.values():
+        short, whole = lengths[min(lengths)], lengths[max(lengths)]
+        if not all(rate in each for rate in GRID for each in (short, whole)) or RULE not in whole:
+            continue
+        best = max(GRID, key=lambda rate: whole[rate]["accuracy"])
+        picked = max(GRID, key=lambda rate: (short[rate]["validation"], -short[rate]["loss"]))
+        for name, rate in (("read off the first step", RULE), ("best of the short runs", picked), ("0.03", 3e-2)):
+            costs.setdefault(name, []).append(100 * (whole[best]["accuracy"] - whole[rate]["accuracy"]))
+        factors.append(whole[RULE]["lr"] / best)
+    for name, found in costs.items():
+        print(f"{name}: mean {statistics.mean(found):.2f}, worst {max(found):.1f} points, {len(found)} cells")
+    near = [sum(1 / limit <= each <= limit for each in factors) for limit in (2, 3, 4)]
+    print(f"read off within a factor of 2, 3, 4 of the best of the grid: {near} of {len(factors)}")
 
 
 if __name__ == "__main__":

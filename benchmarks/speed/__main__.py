@@ -36,24 +36,28 @@ _BUDGETS = {"tiny 1-D conv": (20.0, 30), "ResNet-34 to ResNet-18": (80.0, 3), "M
 _QUICK = (0.0, 1)
 
 
-def main(folder: Path = HERE, page: Path = PAGE, *, quick: bool = False) -> list[dict[str, Any]]:
+def main(
+    folder: Path = HERE, page: Path = PAGE, *, quick: bool = False, only: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Measure everything, print tables, and write ``summary.json``, ``details.json`` and the page.
 
     Args:
         folder: for the JSON files.
         page: of the documentation.
         quick: one round of small sizes, to try the program.
+        only: names of the pairs whose steps are measured; all if none is given.
     """
     torch.set_num_threads(1)
     began = time.monotonic()
     summary: list[dict[str, Any]] = []
     planned: list[dict[str, Any]] = []
+    chosen = [pair for pair in pairs(quick=quick) if pair.name in only or not only]
     with start_pool() as pool:
         # Memory does not depend on what else runs, so it is measured beside the steps, on the other core.
-        names = [(pair.name, system.name) for pair in pairs() for system in SYSTEMS]
+        names = [(pair.name, system.name) for pair in chosen for system in SYSTEMS]
         peaks = {(pair, system): pool.apply_async(peak, (pair, system, quick)) for pair, system in names}
-        with ProgressBar("Steps", len(pairs()) * len(SYSTEMS)) as bar:
-            for pair in pairs(quick=quick):
+        with ProgressBar("Steps", len(chosen) * len(SYSTEMS)) as bar:
+            for pair in chosen:
                 seconds, steps = _QUICK if quick else _BUDGETS[pair.name]
                 case = Case(pair, steps=steps)
                 planned.append(planning(case))
@@ -66,7 +70,7 @@ def main(folder: Path = HERE, page: Path = PAGE, *, quick: bool = False) -> list
             "machine": _machine(),
             "only tried": quick,
             "scaling": scaling(quick=quick, show=True),
-            "balancing": balancing(quick=quick, show=True),
+            "balancing": balancing(chosen, quick=quick, show=True),
             "cached_epoch": cached_epoch(quick=quick),
             "start_up": start_up(repeats=1 if quick else 5),
             "planning": planned,
@@ -122,11 +126,14 @@ def _machine() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="only try it")
+    names = [each.name for each in pairs()]
+    parser.add_argument("--pair", action="append", default=[], choices=names, help="only this pair; may be repeated")
     parser.add_argument("--folder", type=Path, help="where the JSON files go; default: beside this program")
     parser.add_argument("--page", type=Path, help="where the page goes; default: the documentation")
     given = parser.parse_args()
-    # What is only tried must not take the place of what was measured.
-    place = Path(tempfile.mkdtemp(prefix="limbeck-speed-")) if given.quick else None
-    main(given.folder or place or HERE, given.page or (place / PAGE.name if place else PAGE), quick=given.quick)
+    # What is only tried, or only a part, must not take the place of what was measured.
+    place = Path(tempfile.mkdtemp(prefix="limbeck-speed-")) if given.quick or given.pair else None
+    pages = given.page or (place / PAGE.name if place else PAGE)
+    main(given.folder or place or HERE, pages, quick=given.quick, only=given.pair)
     if place is not None:
-        print(f"Only tried; written to {given.folder or place}, not to {HERE}.")
+        print(f"Not the whole measurement; written to {given.folder or place}, not to {HERE}.")

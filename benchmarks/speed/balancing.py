@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from benchmarks.speed.case import Case
-from benchmarks.speed.pairs import pairs
+from benchmarks.speed.pairs import Pair
 from benchmarks.speed.rounds import Ratio, build, measure
 from benchmarks.speed.systems import Limbeck
 
@@ -24,11 +25,11 @@ def gradient_balancers() -> list[str]:
     return [each.__name__ for each in found if each.measure_every]
 
 
-def balancing(*, quick: bool, show: bool) -> list[dict[str, Any]]:
+def balancing(chosen: Sequence[Pair], *, quick: bool, show: bool) -> list[dict[str, Any]]:
     """A row for each pair and balancer: the mean of ten steps, over that of fixed weights."""
     # The share of a measurement in a step does not depend on the batch, which is small here to have more rounds.
     chosen = [replace(each, batch_size=min(each.batch_size, 8)) if "tiny" not in each.name else each
-              for each in pairs(quick=quick)]  # fmt: skip
+              for each in chosen]  # fmt: skip
     systems = [Limbeck, *(_weighed_by(name) for name in gradient_balancers())]
     rows: list[dict[str, Any]] = []
     with ProgressBar("Balancing", len(chosen), show=show) as bar:

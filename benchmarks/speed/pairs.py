@@ -61,12 +61,12 @@ class Series(nn.Module):
 class Encoder(nn.Module):
     """A BERT for sentence classification that takes token numbers alone and gives logits."""
 
-    def __init__(self, layers: int, width: int) -> None:
+    def __init__(self, layers: int, width: int, *, words: int) -> None:
         super().__init__()
         from transformers import BertConfig, BertModel
 
         config = BertConfig(
-            vocab_size=30522, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 32,
+            vocab_size=words, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 32,
             intermediate_size=4 * width, attn_implementation="sdpa", hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )  # fmt: skip
@@ -85,6 +85,12 @@ def resnet(name: str) -> Callable[[], nn.Module]:
     return lambda: getattr(torchvision.models, name)(num_classes=CLASSES)
 
 
+def _short_resnet() -> nn.Module:
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=CLASSES)
+
+
 def _images(size: int) -> Callable[[int], tuple[Tensor, Tensor]]:
     return lambda count: (torch.randn(count, 3, size, size), torch.randint(CLASSES, (count,)))
 
@@ -93,18 +99,20 @@ def _series(count: int) -> tuple[Tensor, Tensor]:
     return torch.randn(count, 1, 40), torch.randint(CLASSES, (count,))
 
 
-def _tokens(count: int) -> tuple[Tensor, Tensor]:
-    return torch.randint(30522, (count, 32)), torch.randint(CLASSES, (count,))
+def _tokens(words: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    return lambda count: (torch.randint(words, (count, 32)), torch.randint(CLASSES, (count,)))
 
 
 def pairs(*, quick: bool = False) -> list[Pair]:
     """A tiny 1-D pair, ResNet-34 into ResNet-18, and a 6-layer encoder of MiniLM's size into one of 2 layers.
 
     Args:
-        quick: with images and batches so small that only the program is tried, not its speed.
+        quick: with networks, images and batches so small that only the program is tried, not its speed.
     """
-    size, batch = (32, 8) if quick else (64, 32)
+    size, batch, words = (32, 8, 100) if quick else (64, 32, 30522)
+    large, small = (_short_resnet, _short_resnet) if quick else (resnet("resnet34"), resnet("resnet18"))
     widths = (64, 128, 256, 512)
+    mine, theirs = (32, 64) if quick else (128, 384)
     return [
         Pair(
             "tiny 1-D conv", lambda: Series(24), lambda: Series(8), _series,
@@ -112,13 +120,14 @@ def pairs(*, quick: bool = False) -> list[Pair]:
             channel=1, batch_size=128, projector=partial(nn.Conv1d, kernel_size=1),
         ),
         Pair(
-            "ResNet-34 to ResNet-18", resnet("resnet34"), resnet("resnet18"), _images(size),
+            "ResNet-34 to ResNet-18", large, small, _images(size),
             tuple((f"layer{i + 1}", f"layer{i + 1}", width, width) for i, width in enumerate(widths)),
             channel=1, batch_size=batch, projector=partial(nn.Conv2d, kernel_size=1),
         ),
         Pair(
-            "MiniLM to 2 layers", lambda: Encoder(6, 384), lambda: Encoder(2, 128), _tokens,
-            tuple((f"bert.encoder.layer.{s}", f"bert.encoder.layer.{t}", 128, 384) for s, t in ((0, 2), (1, 5))),
+            "MiniLM to 2 layers", lambda: Encoder(6, theirs, words=words), lambda: Encoder(2, mine, words=words),
+            _tokens(words),
+            tuple((f"bert.encoder.layer.{s}", f"bert.encoder.layer.{t}", mine, theirs) for s, t in ((0, 2), (1, 5))),
             channel=-1, batch_size=batch // 2, projector=nn.Linear,
         ),
     ]  # fmt: skip

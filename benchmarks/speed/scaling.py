@@ -21,12 +21,12 @@ _WIDTHS = {"resnet18": (64, 128, 256, 512), "resnet34": (64, 128, 256, 512), "re
 
 
 class Residual(nn.Module):
-    """64 residual layers of one width."""
+    """Residual layers of one width."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, blocks: int) -> None:
         super().__init__()
         self.stem = nn.Linear(32, width)
-        self.blocks = nn.ModuleList(_Block(width) for _ in range(_DEEP))
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.head = nn.Linear(width, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,10 +46,10 @@ class _Block(nn.Module):
         return x + self.map(self.norm(x)).relu()
 
 
-def _deep(links: int) -> Pair:
-    places = [(index + 1) * _DEEP // links - 1 for index in range(links)]
+def _deep(links: int, blocks: int) -> Pair:
+    places = [(index + 1) * blocks // links - 1 for index in range(links)]
     return Pair(
-        f"{links} links", partial(Residual, 256), partial(Residual, 128),
+        f"{links} links", partial(Residual, 256, blocks=blocks), partial(Residual, 128, blocks=blocks),
         lambda count: (torch.randn(count, 32), torch.randint(CLASSES, (count,))),
         tuple((f"blocks.{place}", f"blocks.{place}", 128, 256) for place in places),
         channel=-1, batch_size=256, projector=nn.Linear,
@@ -59,7 +59,8 @@ def _deep(links: int) -> Pair:
 def scaling(*, quick: bool, show: bool) -> list[dict[str, Any]]:
     """A row for each size: what varies, its value, limbeck's step over the bare loop's and over the student's."""
     images = next(each for each in pairs(quick=quick) if each.name.startswith("ResNet"))
-    varied = [("links", links, _deep(links)) for links in ((1, 4) if quick else (1, 4, 16, 64))]
+    blocks, counts = (4, (1, 4)) if quick else (_DEEP, (1, 4, 16, 64))
+    varied = [("links", links, _deep(links, blocks)) for links in counts]
     if not quick:
         varied += [("batch size", size, replace(images, batch_size=size)) for size in (8, 32, 64)]
         varied += [("teacher", name, _taught_by(images, name)) for name in _WIDTHS]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from limbeck.api import distill, load, plan
     from limbeck.batch import Batch
     from limbeck.capture import Capture, Captured, probe
+    from limbeck.deployment import deployment_costs
     from limbeck.distiller import Distiller, Term
     from limbeck.errors import LimbeckError
     from limbeck.features import Feature
@@ -32,6 +33,7 @@ _HOMES = {
     "Capture": "limbeck.capture",
     "Captured": "limbeck.capture",
     "probe": "limbeck.capture",
+    "deployment_costs": "limbeck.deployment",
     "Distiller": "limbeck.distiller",
     "Term": "limbeck.distiller",
     "LimbeckError": "limbeck.errors",
@@ -64,6 +66,7 @@ __all__ = [
     "Teacher",
     "Term",
     "copy_layers",
+    "deployment_costs",
     "distill",
     "load",
     "plan",

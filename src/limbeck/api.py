@@ -131,16 +131,16 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         steps: optimizer steps, in place of the steps or epochs of recipe or plan.
         epochs: passes over the data, likewise. With neither anywhere, training goes on until validation stops
             improving, at most the longer of 2,000 steps and 30 epochs.
-        lr: highest learning rate, or ``auto`` for what the plan says, else a search over a wide grid of short runs.
+        lr: highest learning rate, or ``auto`` for what the plan says, else what the first step of each recipe
+            asks for (:func:`limbeck.search.first_step_rate`).
         optimizer: function from parameter groups to an optimizer; AdamW if not given. The rates that it comes with are
             kept, warm-up and decay multiply them, and nothing is searched, unless ``lr`` is given.
         metric: ``auto`` for what suits the labels (``accuracy``, ``label_accuracy`` for several labels at once,
             ``negative_error`` for numbers), one of these, or a function of logits and labels; larger is better.
         task_loss: function of the student's logits and the labels, used in place of cross-entropy.
-        search: whether to search for rates and to race; without it the default is trained, at 1e-3 unless ``lr`` is
-            given.
-        budget: what everything may cost together, in plain trainings with the teacher running; the trainings come
-            first, what is left is for short runs that find the rates. Counted, not timed.
+        search: whether to race, against other recipes and at a higher rate; without it the default is trained alone.
+        budget: what everything may cost together, in plain trainings with the teacher running: it says whether the
+            default takes part at a second rate. Counted, not timed.
         adapt: reads a batch: ``adapt(raw) -> limbeck.Batch(inputs, targets)``.
         output: takes the logits from what a model returns.
         layouts: axes of sites whose layout cannot be told; see :func:`plan`.

@@ -57,11 +57,15 @@ class Feature(NamedTuple):
 
     def full_precision(self) -> Feature:
         """The same feature in float32, or in float64 if it is that already."""
-        return self if self.x.dtype in {torch.float32, torch.float64} else self._replace(x=self.x.float())
+        return self if self.x.dtype in {torch.float32, torch.float64} else self.holding(self.x.float())
 
     def detach(self) -> Feature:
         """The same feature, outside of the autograd graph."""
-        return self._replace(x=self.x.detach())
+        return self.holding(self.x.detach())
+
+    def holding(self, x: Float[Tensor, "B N K"]) -> Feature:
+        """Other values at the same positions."""
+        return Feature(x, self.grid, self.prefix, self.mask, self.summary)
 
     def _last_valid(self) -> Float[Tensor, "B C"]:
         order = torch.arange(self.x.shape[1], device=self.x.device)

@@ -23,6 +23,8 @@ from limbeck.recipe.settings import Settings
 from limbeck.recording import Recording
 from limbeck.resuming import resumed_plan
 from limbeck.search.entering import rivals_of, why_not_side_by_side
+from limbeck.search.rates import higher, same_at_other_rates
+from limbeck.search.spending import Spending
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.metrics import Metric
 from limbeck.training.processes import main_process_makes
@@ -166,15 +168,37 @@ class Groundwork:
 
     def rivals(self, plan: Plan) -> tuple[list[Plan], tuple[Choice, ...]]:
         """What the default has to beat, and what is to be said where there is nothing."""
-        if self.options.resume and self._saved_plan is not None:
-            return [Plan.load(file) for file in RunFolder(str(self.options.run_dir)).raced[1:]], ()
+        if (begun := self._raced) is not None:
+            same = same_at_other_rates(begun, plan)
+            return [each for each in begun if each not in same], ()
         why = self._why_no_race(plan)
         if why is None:
             rivals = rivals_of(plan, self.pair, names=self.options.names)
             why = why_not_side_by_side(self.student, 1 + len(rivals), self.accelerator) if rivals else "no other recipe"
             if why is None:
                 return rivals, ()
-        return [], (Choice("race", "none", why),)
+        return [], (Choice("rivals", "none", why),)
+
+    def other_rates(self, plan: Plan, rivals: int) -> list[Plan]:
+        """The plan at another rate than that of the rule, where the budget pays for it beside its rivals."""
+        if (begun := self._raced) is not None:
+            return same_at_other_rates(begun, plan)
+        options, pair = self.options, self.pair
+        given = self.settings.lr != "auto" or options.optimizer is not None
+        if given or options.budget is None or pair.validation is None:
+            return []
+        macs = {"student_macs": pair.student_anatomy.macs, "teacher_macs": pair.teacher_anatomy.macs}
+        students = Spending.of(options.budget, cached=options.cache is not None, **macs).students
+        if students < 2 + rivals or why_not_side_by_side(self.student, 2 + rivals, self.accelerator):
+            return []
+        return [higher(plan)]
+
+    @property
+    def _raced(self) -> list[Plan] | None:
+        """What trains beside the default in the run that is gone on with; ``None`` for a new one."""
+        if not self.options.resume or self._saved_plan is None:
+            return None
+        return [Plan.load(file) for file in RunFolder(str(self.options.run_dir)).raced[1:]]
 
     def _why_no_race(self, plan: Plan) -> str | None:
         options = self.options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,9 @@ from limbeck.randomness import seed_all
 from limbeck.report.report import Report
 from limbeck.report.similarities import linked_similarity
 from limbeck.resuming import how_to_go_on
-from limbeck.search.entering import Rates, distillers_of
+from limbeck.search.entering import distillers_of
 from limbeck.search.race import Entrant, Race
-from limbeck.search.rates import OWN_RATES
-from limbeck.search.spending import Spending
+from limbeck.search.rates import OWN_RATES, copies, ruled
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import accelerate_state_kept
 from limbeck.training.evaluation import Evaluation, score
@@ -111,7 +110,7 @@ class Pipeline:
         formatted = memory_format(plan.training.memory_format, self.student, self.teacher, pair.batches[0])
         with (
             formatted as formats,
-            self._side_by_side(rivals, length) as others,
+            _closed(distillers_of(rivals, self.student, pair, total_steps=length.steps)) as others,
             self._built(plan, steps=length.steps, races=bool(rivals)) as (distiller, source, notes),
         ):
             plans = [plan.with_choices(*formats, *notes, *races), *rivals]
@@ -132,16 +131,6 @@ class Pipeline:
         finally:
             distiller.close()
 
-    @contextmanager
-    def _side_by_side(self, rivals: list[Plan], length: Length) -> Iterator[list[Distiller]]:
-        """A distiller for each rival."""
-        found = distillers_of(rivals, self.student, self.ground.pair, total_steps=length.steps)
-        try:
-            yield found
-        finally:
-            for each in found:
-                each.close()
-
     def _distilled(
         self, plans: list[Plan], length: Length, distillers: list[Distiller], source: FeatureSource
     ) -> Report:
@@ -155,7 +144,21 @@ class Pipeline:
         plan = plan.with_choices(selection.choice, *frozen_choices(self.student))
         before = linked_similarity(distiller, source, pair.batches)
         record.begin(plan, pair.batches[0], self.options.facts, metric=selection.name, before=before)
-        plans = self._rated([plan, *plans[1:]], length, distillers, source, selection)
+        plan, *rivals = self._rated([plan, *plans[1:]], distillers, source)
+        same = self.ground.other_rates(plan, len(rivals))
+        with _closed(copies(distiller, len(same))) as others:
+            return self._trained([plan, *same, *rivals], length, [distiller, *others, *distillers[1:]], source, before)
+
+    def _trained(
+        self,
+        plans: list[Plan],
+        length: Length,
+        distillers: list[Distiller],
+        source: FeatureSource,
+        before: Sequence[Sequence[float]],
+    ) -> Report:
+        pair, record, distiller = self.ground.pair, self.ground.record, distillers[0]
+        selection = self._selection(distiller)
         histories = record.plans(plans, resume=self.options.resume)
         race = self._race(plans, length, distillers, source, selection, histories)
         self._stage = _TRAINING
@@ -167,17 +170,17 @@ class Pipeline:
         self._stage = "The student is trained, its report was being written"
         report = Report(
             student=self.student,
-            plan=winner.plan if result.choice is None else winner.plan.with_choices(result.choice),
+            plan=winner.plan.with_choices(*result.choices),
             history=winner.history,
             evaluation=result.evaluation,
             teacher_score=self._teacher_score(result.evaluation, selection.metric, source),
-            before=before if winner.distiller is distiller else (),
+            before=before if winner.plan.terms == plans[0].terms else (),
             after=linked_similarity(winner.distiller, source, pair.batches),
             seconds=time.monotonic() - self._started,
             run_dir=None if self.ground.folder is None else str(self.ground.folder.path),
             metric=selection.name,
             comparisons=comparisons(pair.facts),
-            standings=result.standings if result.choice is not None else (),
+            standings=result.standings if len(plans) > 1 else (),
         )
         record.finish(report)
         race.remove_checkpoints()
@@ -205,14 +208,7 @@ class Pipeline:
         name, function = self.ground.metric
         return Selection.of(distiller, function, name, own=own, validated=validated)
 
-    def _rated(
-        self,
-        plans: list[Plan],
-        length: Length,
-        distillers: list[Distiller],
-        source: FeatureSource,
-        selection: Selection,
-    ) -> list[Plan]:
+    def _rated(self, plans: list[Plan], distillers: list[Distiller], source: FeatureSource) -> list[Plan]:
         """The plans with their highest rates and why; without one where the user's optimizer has its own."""
         plan, rate = plans[0], plans[0].training.lr
         said = next((each for each in plan.choices if each.name == "learning rate"), None)
@@ -222,15 +218,12 @@ class Pipeline:
             return plans if known else [plan.with_choices(Choice("learning rate", rate, "given")), *plans[1:]]
         if self.options.optimizer is not None:
             return [plan.with_choices(OWN_RATES), *plans[1:]]
-        self._stage = "The learning rate was being searched"
-        options, pair = self.options, self.ground.pair
-        spending = None
-        if options.budget is not None:
-            macs = {"student_macs": pair.student_anatomy.macs, "teacher_macs": pair.teacher_anatomy.macs}
-            spending = Spending.of(options.budget, cached=options.cache is not None, **macs)
-        how: dict[str, Any] = {"metric": selection.metric, "adapt": pair.adapt, "show": self.ground.shows}
-        rates = Rates(length, spending, accelerator=self.ground.accelerator, **how)
-        return rates(plans, distillers, source, pair.train, pair.validation)
+        self._stage = "The learning rate was being looked for"
+        batches, accelerator = self.ground.pair.batches, self.ground.accelerator
+        return [
+            ruled(each, distiller, source, batches, accelerator)
+            for each, distiller in zip(plans, distillers, strict=True)
+        ]
 
     def _race(
         self,
@@ -270,3 +263,13 @@ class Pipeline:
             read_output=pair.read_output,
             label="Scoring the teacher" if self.ground.shows else None,
         )
+
+
+@contextmanager
+def _closed(distillers: list[Distiller]) -> Iterator[list[Distiller]]:
+    """While entered they have their hooks."""
+    try:
+        yield distillers
+    finally:
+        for each in distillers:
+            each.close()

@@ -14,7 +14,7 @@ from limbeck.planning.tracked import facts_of, similarities
 from limbeck.report.report import Report
 from limbeck.training.following import Following
 from limbeck.training.history import History
-from limbeck.training.run_folder import DEFAULT, RunFolder
+from limbeck.training.run_folder import RunFolder
 from limbeck.training.trackers import Trackers
 from limbeck.whole_file import write_text
 
@@ -36,6 +36,7 @@ class Recording:
         self._folder, self._trackers = (folder, trackers) if writes else (None, ())
         self._metric, self._before = "metric", dict[str, float]()
         self._following: Following | None = None
+        self._first = ""
 
     def begin(
         self,
@@ -70,7 +71,7 @@ class Recording:
             plans: the default's first.
             resume: whether the rows of the run that is resumed are kept.
         """
-        histories = self._histories(plans, resume=resume)
+        histories, self._first = self._histories(plans, resume=resume), plans[0].recipe.name
         place = None if self._folder is None else self._folder.path
         self._following = Following(self._trackers, place, metric=self._metric)
         self._following.follow(histories[0], config=facts_of(plans[0]), first=self._before)
@@ -84,6 +85,7 @@ class Recording:
         if len(plans) > 1:
             for plan in plans:
                 plan.save(self._folder.racing(plan.recipe.name) / "plan.yaml")
+            self._folder.describe(race=[plan.recipe.name for plan in plans])
         _write_plan(self._folder, plans[0])
         files = [self._folder.path, *(self._folder.racing(plan.recipe.name) for plan in plans[1:])]
         found = [file / _HISTORY for file in files]
@@ -102,7 +104,7 @@ class Recording:
             return
         _write_plan(self._folder, report.plan)
         if report.history.path != (main := self._folder.path / _HISTORY):
-            write_text(self._folder.racing(DEFAULT) / _HISTORY, main.read_text(encoding="utf-8"))
+            write_text(self._folder.racing(self._first) / _HISTORY, main.read_text(encoding="utf-8"))
             write_text(main, report.history.text)
         self._folder.write("report.md", report.to_markdown())
         self._folder.write("report.json", report.to_json())

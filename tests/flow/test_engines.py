@@ -269,9 +269,10 @@ UNASKED = """
     import torch
     torch.set_num_threads(1)
     import torch.distributed as dist
-    from pathlib import Path
     import limbeck
+    from limbeck.distiller import Dropping
     from tests.toys import loader, pair
+    rank = int(os.environ["RANK"])
     teacher, student = pair()
     # 37 samples in batches of 16: neither the batches nor the samples divide between two processes.
     report = limbeck.distill(teacher, student, loader(128), validation=loader(37, seed=5), recipe="rail-kd", steps=8,
@@ -285,13 +286,36 @@ UNASKED = """
     whole = (student(inputs).argmax(1) == labels).float().mean().item()
     assert abs(report.evaluation.metric - whole) < 1e-6, (report.evaluation, whole)
     assert report.evaluation.samples == 37, report.evaluation
+
+    # A committee leaves out the same members in both, and the answers of all that both have cached are learnt.
+    factors, left_out = Dropping.factors, [[], []]
+
+    def noting(self, step):
+        left_out[rank].append(factors(self, step))
+        return left_out[rank][-1]
+
+    Dropping.factors = noting
+    student = pair()[1]
+    committee = limbeck.Committee([teacher, pair(seed=1)[0]], drop=0.5)
+    recipe = {"outputs": [{"loss": {"kind": "SoftLabels"}}]}
+    limbeck.distill(committee, student, loader(90), validation=loader(37, seed=5), recipe=recipe, steps=8, lr=0.02,
+                    check_teacher=False, progress=False, cache=os.environ["CACHE"], cache_top_k=2)
+    flat = torch.cat([each.detach().flatten() for each in student.parameters()])
+    dist.all_gather(both, flat)
+    assert torch.equal(both[0], both[1])
+    dist.all_gather_object(left_out, left_out[rank])
+    assert left_out[0] == left_out[1]
+    assert len(set(left_out[0])) > 1, left_out
     dist.barrier()
     os._exit(0)
 """
 
 
 @pytest.mark.slow
-def test_processes_on_a_cpu_train_together_though_steps_leave_links_out_and_count_each_validation_sample_once():
+def test_processes_on_a_cpu_train_together_though_steps_leave_links_out_and_count_each_validation_sample_once(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("CACHE", str(tmp_path))
     launch(UNASKED)
 
 

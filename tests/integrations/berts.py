@@ -39,7 +39,9 @@ def arguments(folder, **options):
     return TrainingArguments(str(folder), **{**known, **options})
 
 
-def trainer(folder, *, student=None, teacher=None, rows=None, plan=None, recipe=None, callbacks=None, **options):
+def trainer(
+    folder, *, student=None, teacher=None, rows=None, plan=None, recipe=None, callbacks=None, collator=None, **options
+):
     return DistillationTrainer(
         student or bert(8, 2),
         teacher or bert(16, 4, seed=1),
@@ -49,6 +51,7 @@ def trainer(folder, *, student=None, teacher=None, rows=None, plan=None, recipe=
         plan=plan,
         recipe=recipe,
         callbacks=callbacks,
+        data_collator=collator,
         compute_metrics=accuracy,
     )
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from pytorch_lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from limbeck.errors import RunError
+from limbeck.errors import RecipeError, RunError
 from limbeck.integrations.lightning import DistillationModule
+from limbeck.teachers import Committee
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -30,8 +32,12 @@ def loader(count=48, batch=8):
     return DataLoader(TensorDataset(x, x[:, :3].argmax(1)), batch_size=batch)
 
 
-def module(student_seed=1, **options):
-    return DistillationModule(net(8, student_seed), net(32, 0), loader(), **{"lr": 0.01, **options})
+def module(student_seed=1, teacher=None, **options):
+    return DistillationModule(net(8, student_seed), teacher or net(32, 0), loader(), **{"lr": 0.01, **options})
+
+
+def committee():
+    return Committee({"wide": net(32, 0), "narrow": net(16, 2)}, drop=0.5)
 
 
 def fitted(made, folder, *, steps=6, callbacks=(), ckpt=None, **options):
@@ -117,6 +123,24 @@ def test_a_training_that_goes_on_from_a_checkpoint_equals_an_uninterrupted_one(t
     assert whole.distiller.balancer.count.any()
 
 
+def test_a_committee_leaves_out_the_same_members_as_a_loop_by_hand_and_after_a_checkpoint(tmp_path):
+    expected = by_hand(module(teacher=committee()).train(), 12)
+    whole = module(teacher=committee())
+    fitted(whole, tmp_path, steps=12, callbacks=[_Save(tmp_path / "half.ckpt")])
+    resumed = module(student_seed=9, teacher=committee())
+    fitted(resumed, tmp_path, steps=12, ckpt=tmp_path / "half.ckpt")
+    assert whole.plan.committee.drop == 0.5
+    assert same(expected, whole.distiller.state_dict())
+    assert same(expected, resumed.distiller.state_dict())
+
+
+def test_members_are_not_left_out_where_ddp_would_wait_for_them():
+    made = module(teacher=committee())
+    made._trainer = SimpleNamespace(strategy=SimpleNamespace(_ddp_kwargs={}))
+    with pytest.raises(RecipeError, match="ddp_find_unused_parameters_true"):
+        made.on_fit_start()
+
+
 def test_a_checkpoint_is_gone_on_with_its_own_plan_only(tmp_path):
     fitted(module(recipe="balanced"), tmp_path, callbacks=[_Save(tmp_path / "half.ckpt")])
     with pytest.raises(RunError, match="only as it was begun"):
@@ -167,8 +191,8 @@ def test_two_processes_end_with_one_student(tmp_path):
         import torch
         torch.set_num_threads(1)
         from tests.integrations.test_lightning import *
-        made = module(recipe="balanced")
-        trainer = fitted(made, {str(tmp_path)!r}, strategy="ddp", devices=2)
+        made = module(recipe="balanced", teacher=committee())
+        trainer = fitted(made, {str(tmp_path)!r}, strategy="ddp_find_unused_parameters_true", devices=2)
         torch.save(made.distiller.state_dict(), {str(tmp_path)!r} + f"/{{trainer.global_rank}}.pt")
         assert trainer.world_size == 2
     """)
@@ -178,6 +202,6 @@ def test_two_processes_end_with_one_student(tmp_path):
     assert done.returncode == 0, done.stderr
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert same(one, other)
-    alone = module(recipe="balanced")
+    alone = module(recipe="balanced", teacher=committee())
     fitted(alone, tmp_path, steps=6)
     assert not same(one, alone.distiller.state_dict())

@@ -10,7 +10,7 @@ from torch import nn
 
 pytest.importorskip("transformers")
 
-from transformers import AutoModelForSequenceClassification, TrainerCallback
+from transformers import AutoModelForSequenceClassification, BatchEncoding, TrainerCallback, default_data_collator
 
 from limbeck.errors import RecipeError, RunError
 from limbeck.planning import Plan
@@ -105,6 +105,17 @@ def test_evaluation_and_prediction_are_the_students_and_run_no_teacher(tmp_path)
     assert torch.allclose(torch.as_tensor(predicted.predictions), expected.logits, atol=1e-5)
     assert found["eval_accuracy"] == pytest.approx((expected.logits.argmax(1) == batch["labels"]).float().mean().item())
     assert "eval_loss" in found
+
+
+def test_batches_of_a_collator_with_padding_are_no_dicts_and_are_taken(tmp_path):
+    def collated(rows):
+        return BatchEncoding(default_data_collator(rows))
+
+    trained = trainer(tmp_path, max_steps=2, collator=collated)
+    trained.train()
+    assert not isinstance(collated(sentences(2)), dict)
+    assert len(losses_of(trained)) == 2
+    assert "eval_loss" in trained.evaluate()
 
 
 def test_the_saved_student_holds_its_own_weights_only_and_loads_by_from_pretrained(tmp_path):

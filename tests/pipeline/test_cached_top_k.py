@@ -83,3 +83,23 @@ def test_a_run_is_resumed_with_the_classes_it_was_begun_with(tmp_path):
     assert facts["cache"]["top_k"] == 5
     with pytest.raises(RunError, match="cache_top_k is 5 there and 7 now"):
         distilled(**options, cache_top_k=7, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_of_a_committee_the_most_probable_classes_of_the_mean_are_kept(tmp_path, precision):
+    recipe = {"outputs": SOFT["outputs"]}
+
+    def run(**options):
+        torch.manual_seed(0)
+        committee = limbeck.Committee({"wide": Counting(model(16)), "narrow": Counting(model(12, seed=5))}, drop=0.5)
+        report = distilled(recipe, committee, precision=precision, steps=6, **options)
+        return weights(report), sum(each.seen for each in committee.members.values())
+
+    whole, _ = run(cache=tmp_path / "whole", cache_encoding="float32")
+    near, filling = run(cache=tmp_path / "near", cache_top_k=39)
+    far, _ = run(cache=tmp_path / "far", cache_top_k=1)
+    again, reading = run(cache=tmp_path / "near", cache_top_k=39)
+    assert torch.equal(near, again)
+    assert reading < filling
+    # Features are stored in two bytes a number here, and in four there.
+    assert (near - whole).norm() < 0.1 * (far - whole).norm()

@@ -11,16 +11,9 @@ import limbeck
 from limbeck.pipeline import Pipeline
 from limbeck.planning import Pair
 from limbeck.recipe import Recipe, Settings
-from limbeck.search.rates import RateSearch
+from limbeck.search import first_step
 from limbeck.training import Candidate, Interrupted, SideBySide
 from tests.toys import loader, pair
-
-
-@pytest.fixture(autouse=True)
-def _few_rates():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limbeck.search.entering.GRID", (1e-3, 1e-2))
-        yield
 
 
 def distill(**options):
@@ -49,25 +42,14 @@ def test_while_planning_nothing_is_left_and_the_same_call_works(monkeypatch, tmp
     distill(run_dir=tmp_path / "run")
 
 
-@pytest.mark.parametrize("moment", [(Candidate, "step"), (RateSearch, "short")])
-def test_while_searching_the_run_goes_on_and_searches_again(monkeypatch, tmp_path, moment):
-    if moment[1] == "short":
-        monkeypatch.setattr(RateSearch, "__call__", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    else:
-        stopping(monkeypatch, *moment)
-    with pytest.raises(Interrupted, match=r"rate was .*search.*resume=True"):
+def test_while_the_rate_is_looked_for_the_run_goes_on_and_looks_again(monkeypatch, tmp_path):
+    stopping(monkeypatch, first_step._Line, "lowest")
+    with pytest.raises(Interrupted, match=r"rate was being looked for.*resume=True"):
         distill(run_dir=tmp_path / "run", lr="auto")
-    monkeypatch.undo()
     report = distill(run_dir=tmp_path / "run", lr="auto", resume=True)
     rate = next(each for each in report.plan.choices if each.name == "learning rate")
-    assert len(rate.candidates) == 2
+    assert "first step" in rate.reason
     assert report.history.rows[0]["step"] == 1
-
-
-def test_while_searching_without_a_folder_the_same_call_is_advised(monkeypatch):
-    stopping(monkeypatch, Candidate, "step")
-    with pytest.raises(Interrupted, match=r"not trained yet.*same call"):
-        distill(lr="auto")
 
 
 def test_a_second_ctrl_c_in_training_says_how_to_go_on(monkeypatch, tmp_path):
@@ -112,13 +94,6 @@ def signalling(monkeypatch, where, name, *, at, kind=signal.SIGINT):
         return method(*given, **options)
 
     monkeypatch.setattr(where, name, signalled)
-
-
-def test_ctrl_c_in_the_last_look_of_the_search_is_not_forgotten(monkeypatch):
-    # Both short runs are judged once, at their end.
-    signalling(monkeypatch, Candidate, "judge", at=2)
-    with pytest.raises(Interrupted, match=r"not trained yet.*same call"):
-        distill(lr="auto")
 
 
 def test_ctrl_c_in_the_last_look_of_the_training_loses_nothing(monkeypatch, tmp_path):

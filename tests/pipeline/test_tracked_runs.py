@@ -78,8 +78,7 @@ def test_a_run_that_stopped_goes_on_in_the_same_place_as_if_it_had_not(tmp_path,
     }
 
 
-def test_a_race_is_one_run_with_the_rivals_by_name(monkeypatch):
-    monkeypatch.setattr("limbeck.search.entering.GRID", (1e-3, 1e-2))
+def test_a_race_is_one_run_with_the_rivals_by_name():
     noting = Noting()
     report = limbeck.distill(
         *pair(), loader(), validation=loader(32, 1), steps=4, check_teacher=False, progress=False, tracker=noting

@@ -61,9 +61,9 @@ def test_few_labels_get_soft_labels_and_many_plain_ones():
         plan = look(data=loader(count)).plan(Recipe.load("auto"))
         return [(term.loss.kind, term.loss.options, term.share) for term in plan.outputs]
 
-    # findings.md: T = 4, alpha = .5 below 2,000 labels, else plain labels.
-    assert outputs(1999) == [("CrossEntropy", {}, 0.5), ("SoftLabels", {"temperature": 4.0}, 0.5)]
-    assert outputs(2000) == [("CrossEntropy", {}, 1.0)]
+    # T = 4, alpha = .5 below 3,000 labels, else plain labels.
+    assert outputs(2999) == [("CrossEntropy", {}, 0.5), ("SoftLabels", {"temperature": 4.0}, 0.5)]
+    assert outputs(3000) == [("CrossEntropy", {}, 1.0)]
 
 
 def test_other_classes_leave_plain_labels_and_no_labels_leave_soft_ones():

@@ -58,7 +58,7 @@ def test_a_mapping_that_decides_by_no_number_shows_none(mapping):
 def test_output_losses_that_the_number_of_labels_decides_show_both_with_their_rule():
     _, few = plan()
     shown = choice(few, "output loss")
-    assert shown.candidates == {shown.value: "below 2000 labels", "1 x CrossEntropy()": "from 2000 labels on"}
+    assert shown.candidates == {shown.value: "below 3000 labels", "1 x CrossEntropy()": "from 3000 labels on"}
     assert "96 labels" in shown.reason
     # What the recipe itself says was not chosen among anything.
     assert not choice(plan("soft-labels")[1], "output loss").candidates

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limbeck.search.spending import LONGEST, SHORTEST, Spending
+from limbeck.search.spending import Spending
 
 
 def spending(student: int, teacher: int) -> Spending:
@@ -20,18 +20,12 @@ def test_what_cannot_be_counted_is_taken_for_half_a_step():
 
 @pytest.mark.parametrize("teacher", [0.25, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("cached", [False, True])
-@pytest.mark.parametrize("trainings", [1, 2, 3])
-def test_trainings_and_short_runs_together_stay_within_the_budget(teacher, cached, trainings):
-    limits, runs, groups = Spending(3.0, teacher, reads_teacher=not cached), 8 + 3 * (trainings - 1), trainings
-    share = limits.share(trainings=trainings, runs=runs, groups=groups)
-    runs_teacher = 0.0 if cached else teacher
-    spent = trainings + runs_teacher + share * (runs + groups * runs_teacher)
-    assert SHORTEST <= share <= LONGEST
-    # A run shorter than a twentieth says nothing, so that much is spent in any case.
-    assert spent <= 3.0 * (1 + teacher) + 1e-9 or share == SHORTEST
+def test_the_students_stay_within_the_budget_and_one_more_would_not(teacher, cached):
+    limits = Spending(3.0, teacher, reads_teacher=not cached)
+    spent = limits.students + (0.0 if cached else teacher)
+    assert spent <= 3.0 * (1 + teacher) + 1e-9 < spent + 1
 
 
-def test_a_larger_budget_buys_longer_runs():
-    shares = [Spending(budget, 0.5).share(trainings=3, runs=14, groups=3) for budget in (1.0, 3.0, 4.0, 9.0)]
-    assert shares == sorted(shares)
-    assert (shares[0], shares[-1]) == (SHORTEST, LONGEST)
+def test_a_larger_budget_trains_more_students_and_none_less_than_one():
+    counts = [Spending(budget, 0.5).students for budget in (0.1, 1.0, 3.0, 9.0)]
+    assert counts == [1, 1, 4, 13]

@@ -49,3 +49,9 @@ def test_students_are_taken_in_groups_without_a_difference(monkeypatch):
 def test_constant_teacher_is_not_predicted():
     found = measured([torch.randn(40, 3)], [torch.full((40, 50), 0.1), torch.randn(40, 50)])
     assert found[0, 0] == 0
+
+
+def test_a_ridge_below_rounding_predicts_with_equal_channels_too():
+    x = torch.randn(40, 3)
+    found = measured([torch.cat([x, x], 1)], [x @ torch.randn(3, 2)], ridge=1e-30)
+    assert found.item() == pytest.approx(1.0)

@@ -21,6 +21,14 @@ def test_statistics_are_those_of_numpy_over_batches_of_different_size():
     assert np.allclose(target.deviation.cpu().numpy(), rows.std(0), rtol=1e-4)
 
 
+def test_a_convolutional_teacher_is_given_in_the_order_of_a_projector_with_the_same_values():
+    feature = Feature(torch.randn(8, 3, 5).transpose(1, 2))
+    target = fitted(feature)
+    x = target(feature).x
+    assert x.is_contiguous()
+    assert torch.equal(x, (feature.x - target.mean) / target.deviation)
+
+
 def test_output_has_mean_zero_and_deviation_one():
     feature = Feature(50 + torch.randn(64, 4, 3) * torch.tensor([1.0, 30.0, 2.0]))
     x = fitted(feature)(feature).x.flatten(0, 1)

@@ -62,8 +62,10 @@ class AnswerForm(Protocol):
         """A new measure of what is lost of the answers."""
         ...
 
-    def apart(self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /) -> dict[str, float]:
-        """How far what is said now is from what is stored, by what was compared; 0 where nothing differs."""
+    def apart(
+        self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /, *, rounding: float = 0.0
+    ) -> dict[str, float]:
+        """How far what is said now is from what is stored, by what was compared; 0 where rounding explains it."""
         ...
 
 
@@ -89,9 +91,11 @@ class WholeAnswers:
         """A new one."""
         return WholeMeter(self.fields[LOGITS].shape[-1])
 
-    def apart(self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /) -> dict[str, float]:
+    def apart(
+        self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /, *, rounding: float = 0.0
+    ) -> dict[str, float]:
         """Of the logits."""
-        return {LOGITS: apart(own[LOGITS], stored[LOGITS])}
+        return {LOGITS: apart(own[LOGITS], stored[LOGITS], rounding)}
 
 
 class MostProbable:
@@ -143,16 +147,23 @@ class MostProbable:
         """A new one."""
         return TopMeter(self.rests)
 
-    def apart(self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /) -> dict[str, float]:
+    def apart(
+        self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], /, *, rounding: float = 0.0
+    ) -> dict[str, float]:
         """Of all but the class numbers, whose order rounding may change; of these, the probability of other ones."""
-        found = {name: apart(own[name], stored[name]) for name in (self._values, *self.rests.values())}
-        return {**found, self._numbers: self._exchanged(own, stored)}
+        found = {name: apart(own[name], stored[name], rounding) for name in (self._values, *self.rests.values())}
+        return {**found, self._numbers: self._exchanged(own, stored, rounding)}
 
-    def _exchanged(self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> float:
-        """Mean probability of those of the classes said now that are not among the stored ones."""
+    def _exchanged(self, own: Mapping[str, Tensor], stored: Mapping[str, Tensor], rounding: float) -> float:
+        """Mean probability of those of the classes said now that are not stored, and that rounding did not bring in."""
         mine, theirs = self.answers(own), stored[self._numbers].long().sort(-1).values
         place = torch.searchsorted(theirs, mine.indices).clamp_max(self.kept - 1)
         missing = theirs.gather(-1, place) != mine.indices
+        if rounding > 0:
+            # A class that was not kept had no more than the last one that was, nor than all others together.
+            kept = stored[self._values].double()
+            others = torch.log1p(-kept.exp().sum(-1, keepdim=True).clamp_max(1 - 1e-6))
+            missing &= mine.log_probabilities > kept.amin(-1, keepdim=True).minimum(others) + rounding
         return float((mine.log_probabilities.exp() * missing).sum(-1).mean())
 
 
@@ -176,8 +187,14 @@ class WholeMeter:
         return {LOGITS: self._meter.found}
 
 
-def apart(own: Tensor, kept: Tensor) -> float:
-    """Mean difference of values of some samples, as a share of how far the samples are from their mean."""
+def apart(own: Tensor, kept: Tensor, rounding: float = 0.0) -> float:
+    """Mean difference of values of some samples, as a share of how far the samples are from their mean.
+
+    Args:
+        own: the values ``[B, ...]``.
+        kept: what they are to be.
+        rounding: what is taken off each difference.
+    """
     own, kept = own.double(), kept.double()
     spread = (own - own.mean(0)).abs().mean().maximum(1e-3 * own.abs().mean())
-    return float((own - kept).abs().mean() / spread.clamp_min(1e-12))
+    return float(((own - kept).abs() - rounding).clamp_min(0.0).mean() / spread.clamp_min(1e-12))

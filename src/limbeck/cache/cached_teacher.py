@@ -18,6 +18,7 @@ from limbeck.cache.cache import Cache
 from limbeck.cache.exactness import Exactness, ExactnessMeter
 from limbeck.cache.field import Field
 from limbeck.cache.form import Form
+from limbeck.cache.rounding import rounding_of
 from limbeck.cache.top_exactness import TopExactness
 from limbeck.capture.capture import Captured
 from limbeck.errors import CacheError, DataError
@@ -27,6 +28,8 @@ from limbeck.teachers.feature_source import FeatureSource
 
 # Rounding differs between batch sizes and devices, by far less than between teachers; in half precision by more.
 _TOLERANCE, _HALF_TOLERANCE = 0.02, 0.05
+# Of how many files of a field samples are drawn, where these hold enough: our choice.
+_DRAWN_FILES = 4
 
 
 @dataclass
@@ -152,16 +155,31 @@ class CachedTeacher:
         found: dict[str, Exactness | TopExactness] = {name: meter.found for name, meter in meters.items()}
         self.cache.remember({**found, **({} if answers is None else answers.found)})
 
-    def stored(self, data: str) -> np.ndarray:
-        """Numbers of those samples of a data set of which everything is stored in view 0."""
+    def sampled(self, data: str, most: int) -> np.ndarray:
+        """Numbers of some samples of a data set of which everything is stored in view 0, always the same.
+
+        Only the files that they are drawn from are looked at, as those of a remote cache are fetched for that.
+
+        Args:
+            data: its name.
+            most: how many; fewer where fewer are stored.
+        """
         place = list(self.cache.origin.data).index(data)
-        numbers = np.arange(self._samples[place])
+        samples, size = int(self._samples[place]), self.cache.rows_per_file
+        files = -(-samples // size)
+        generator = np.random.default_rng(samples)
+        found = np.arange(0)
         if not all(field.ready for field in self._fields.values()):
-            return numbers[:0]
-        there = np.ones(len(numbers), bool)
-        for field in self._fields.values():
-            there &= field.rows.marked(self._starts[place] + numbers)
-        return self._firsts[place] + numbers[there]
+            return found
+        for looked, file in enumerate(generator.permutation(files)):
+            if len(found) == most:
+                break
+            numbers = generator.permutation(np.arange(file * size, min(samples, (file + 1) * size)))
+            for field in self._fields.values():
+                numbers = numbers[field.rows.marked(self._starts[place] + numbers)]
+            share = -(-(most - len(found)) // max(1, min(files, _DRAWN_FILES) - looked))
+            found = np.concatenate([found, self._firsts[place] + numbers[:share]])
+        return found
 
     def check(self, *batches: Batch) -> None:
         """Run the live teacher on samples that are stored already, and compare.
@@ -176,8 +194,13 @@ class CachedTeacher:
             return
         rows = np.concatenate([self._rows(each) for each in batches])
         own: dict[str, list[np.ndarray]] = {name: [] for name in self._fields}
+        rounding = 0.0
         for batch in batches:
-            for name, values in self._values(batch, self._computed(batch)).items():
+            captured = self._computed(batch)
+            if self.answers is not None:
+                moved = rounding_of(captured.output, self.read_output, self.cache.origin.precision)
+                rounding = max(rounding, moved)
+            for name, values in self._values(batch, captured).items():
                 own[name].append(self._fields[name].encode(values))
         stored = {name: field.rows.read(rows) for name, field in self._fields.items()}
         there = np.logical_and.reduce([each.there for each in stored.values()])
@@ -186,7 +209,7 @@ class CachedTeacher:
         now = {name: self._decoded(name, np.concatenate(each)[there]) for name, each in own.items()}
         then = {name: self._decoded(name, each.values[there]) for name, each in stored.items()}
         found = {name: apart(now[name], then[name]) for name in self.forms}
-        found |= {} if self.answers is None else self.answers.apart(now, then)
+        found |= {} if self.answers is None else self.answers.apart(now, then, rounding=rounding)
         for name, difference in found.items():
             if not difference <= (_TOLERANCE if self.cache.origin.precision == "no" else _HALF_TOLERANCE):
                 raise CacheError(

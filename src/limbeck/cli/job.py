@@ -172,7 +172,7 @@ class Job(BaseModel):
         built: dict[str, nn.Module] = {}
         weights = weights_of(self.teacher, self.teacher_weights)
         for called, name, of_it in zip(member_names(self.teacher), listed(self.teacher), weights, strict=True):
-            options = self.teacher_options if of_it == "pretrained" else _fitted(name, self.teacher_options, data)
+            options = self._teacher_options(name, of_it, data)
             torch.manual_seed(0)
             built[called] = as_trained(
                 load_model(name, weights=of_it, options=options), name, weights=of_it, options=options,
@@ -191,10 +191,16 @@ class Job(BaseModel):
         return self.student, " + ".join(listed(self.teacher))
 
     def sources(self, data: Data) -> dict[str, Any]:
-        """Facts for ``run.json``: what was named, and how :func:`limbeck.load` builds the student again."""
+        """Facts for ``run.json``: what was named, and how student and teachers are built again."""
         named = {key: getattr(self, key) for key in _NAMES if getattr(self, key)}
         options = _fitted(self.student, self.student_options, data)
-        return {"job": named, "student_source": self.student, "student_options": options}
+        teachers = zip(listed(self.teacher), weights_of(self.teacher, self.teacher_weights), strict=True)
+        built = [{"source": name, "options": self._teacher_options(name, each, data)} for name, each in teachers]
+        return {"job": named, "student_source": self.student, "student_options": options, "teachers": built}
+
+    def _teacher_options(self, name: str, weights: str | None, data: Data) -> dict[str, Any]:
+        """Builder arguments of a teacher; one with published weights keeps its classes and channels."""
+        return self.teacher_options if weights == "pretrained" else _fitted(name, self.teacher_options, data)
 
 
 def parse_options(pairs: list[str] | None) -> dict[str, Any] | None:

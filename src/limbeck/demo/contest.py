@@ -78,8 +78,8 @@ class Contest:
     """Handwritten digits: a teacher that saw all training digits, a student that sees few with labels.
 
     The student learns from 100 of the 1,257 training digits. Each seed has its own teacher, its own first weights and
-    order of the data; every contender has the same steps and the same search for the learning rate, on validation
-    digits. Test digits are read once for each trained network.
+    order of the data; every contender has the same steps and the same way to a learning rate: that of its first step
+    or its triple, by validation digits. Test digits are read once for each trained network.
 
     Attributes:
         folder: where everything is written.
@@ -133,7 +133,7 @@ class Contest:
                 recipe=Recipe.load(CONTENDERS[name]),
                 settings={"steps": STUDENT_STEPS, "seed": seed},
                 device="cpu",
-                # The teacher runs once a digit instead of in every step of training and of the search for the rate.
+                # The teacher runs once a digit instead of in every step.
                 cache=CacheSettings(place, "float32"),
                 run_dir=self.folder if (name, seed) == ("limbeck", 0) else None,
                 progress=False,

@@ -21,11 +21,12 @@ from limbeck.distiller.names import unique_names
 from limbeck.distiller.tap_norms import gradient_shares, measure, over_processes
 from limbeck.distiller.term import Term
 from limbeck.distiller.term_group import TermGroup
-from limbeck.errors import DataError
+from limbeck.errors import DataError, RecipeError
 from limbeck.links import FeatureSpec
 from limbeck.outputs.family import OutputLoss
 from limbeck.outputs.labelled import labels_at_answers
 from limbeck.schedules.family import Schedule, Strength
+from limbeck.sharding import shards
 
 _FORGOTTEN = 200
 
@@ -310,10 +311,21 @@ class Distiller(nn.Module):
         balancer.reset()
         return balancer(torch.ones_like(balancer.shares), self._spread(strength).to(balancer.shares)).weights
 
+    def _require_parts_of_their_own(self) -> None:
+        """Refuse what is measured inside of this forward to need weights that only its end would gather again."""
+        parts = [each for each in (*self.terms, *self.outputs) if any(True for _ in each.parameters())]
+        if shards(self) and not all(shards(each) for each in parts):
+            raise RecipeError(
+                f"{type(self.balancer).__name__} measures gradients, for which each term must be sharded by itself. "
+                "Found a distiller sharded as a whole. Call fully_shard on each of distiller.terms and "
+                "distiller.outputs, or use balancer: {kind: Fixed}."
+            )
+
     def _remember(self, each: Sequence[Float[Tensor, ""]], losses: Float[Tensor, " L"], captured: Captured) -> None:
         every = self.balancer.measure_every
         norms = None
         if every and self._done % every == 0:
+            self._require_parts_of_their_own()
             sites = [term.tap for term in self._terms]
             norms = measure(each, captured, sites, self.balancer.shares)
         self._last = (losses, norms)

@@ -95,7 +95,7 @@ class Term(nn.Module):
         """The loss between two raw features, or what each sample gives."""
         projected = self._prepared(mine if self.projector is None else self.projector(mine))
         with torch.no_grad():
-            target = self._prepared(self.target(theirs))
+            target = self._prepared(self._aim(theirs))
         if by_sample:
             return self.loss.samples(projected, target)
         return (
@@ -107,6 +107,9 @@ class Term(nn.Module):
     @torch.no_grad()
     def target(self, feature: Feature) -> Feature:
         """What the student must predict from the teacher's feature."""
+        return self._aim(feature)
+
+    def _aim(self, feature: Feature) -> Feature:
         feature = feature.full_precision()
         for each in self.targets:
             feature = each(feature)

@@ -48,7 +48,7 @@ class Answering(nn.Module):
             ) from error
         self.output = output
         self.by_keyword = isinstance(example_inputs, Mapping)
-        named = _named(self.student, example_inputs)
+        named = named_inputs(self.student, example_inputs)
         self.inputs: dict[str, Tensor] = {name: move(each, "cpu") for name, each in named.items() if _is_tensor(each)}
         self.constants = {name: each for name, each in named.items() if not _is_tensor(each)}
         self.order = list(named)
@@ -131,7 +131,13 @@ class Answering(nn.Module):
         return found
 
 
-def _named(student: nn.Module, inputs: Any) -> dict[str, Any]:
+def named_inputs(student: nn.Module, inputs: Any) -> dict[str, Any]:
+    """The inputs under the names that the student's ``forward`` has for them, in their order.
+
+    Example:
+        >>> named_inputs(nn.Linear(2, 3), torch.zeros(4, 2)).keys()
+        dict_keys(['input'])
+    """
     if isinstance(inputs, Mapping):
         return accepted(student, inputs)
     values = inputs if isinstance(inputs, tuple) else (inputs,)

@@ -13,9 +13,9 @@ class Exported:
     """One exported file, checked.
 
     Attributes:
-        path: the file.
-        format: ``onnx``, ``onnx-int8``, ``torch`` or ``safetensors``.
-        bytes: its size, with that of a data file beside it.
+        path: the file, or the folder of ``huggingface``.
+        format: ``onnx``, ``onnx-int8``, ``torch``, ``safetensors`` or ``huggingface``.
+        bytes: its size, with that of a data file beside it; of a folder, of all that was written into it.
         max_difference: the largest difference between its answers and the trained student's, as a share of the largest
             answer; measured on the example inputs and on batches of other sizes than the one exported with.
         axes: which sizes of the inputs may change: ``batch``, ``length``.

@@ -24,7 +24,7 @@ def exporting(
     output: ReadOutput | None,
     *,
     kind: str,
-    suffix: str,
+    suffix: str | None,
     write: Write,
     alternative: str,
     tolerance: float = EXACT,
@@ -34,10 +34,10 @@ def exporting(
     Args:
         student: the trained student; read, never changed.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
-        path: the file.
+        path: the file, or a folder.
         output: how the one tensor to answer with is read from what the student returns; ``None`` for the logits.
         kind: name of the format.
-        suffix: what ``path`` must end in.
+        suffix: what ``path`` must end in; ``None`` for a folder.
         write: puts the student into a file; returns how that file is run, and which sizes of its inputs may change.
         alternative: what the user can do where it does not work.
         tolerance: the largest difference that is accepted, as a share of the largest answer.
@@ -50,5 +50,5 @@ def exporting(
         trained = Answering(student, example_inputs, output)
         run, axes = write(trained, place)
         found = checked(trained, run, axes, tolerance=tolerance, alternative=alternative)
-        size = sum(each.stat().st_size for each in place.parent.iterdir())
+        size = sum(each.stat().st_size for each in place.parent.rglob("*") if each.is_file())
     return Exported(Path(path).expanduser(), kind, size, found.largest, axes, found.mean, found.agreement)

@@ -83,10 +83,14 @@ def write_graph(trained: Answering, place: Path) -> tuple[str, ...]:
 
 
 def onnx_run(place: Path) -> Run:
-    """What the file at ``place`` computes, on the CPU."""
+    """What the file at ``place`` computes, on the CPU, by as many threads as torch uses."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait by spinning take the cores from whatever runs next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(place, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:

@@ -57,13 +57,27 @@ def _written(trained: Answering, place: Path) -> tuple[Run, tuple[str, ...]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch's writer warns of is its own business
         torch.export.save(program, place)
-        reloaded = torch.export.load(place).module()
+    return program_run(place), axes
+
+
+def program_run(place: Path) -> Run:
+    """What the program at ``place`` computes.
+
+    Raises:
+        ModelError: if the file does not say how it is called, as one written elsewhere may not.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.load(place)
+        module = program.module()
+    if program.example_inputs is None:
+        raise ModelError(f"A program is called as it was traced. {place} does not hold how. Write it by to_torch.")
+    _, keywords = program.example_inputs
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        args, kwargs = trained.arguments(inputs)
-        return reloaded(*args, **kwargs)
+        return module(**{name: inputs[name] for name in keywords}) if keywords else module(*inputs.values())
 
-    return run, axes
+    return run
 
 
 def traced(trained: Answering) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from limbeck.batch import Adapt, Batch, ReadOutput, call
 from limbeck.distiller.distiller import Distiller, DistillOutput
-from limbeck.errors import ModelError, RunError
+from limbeck.errors import ModelError, RecipeError, RunError
 from limbeck.integrations.preparation import Preparation, Recipes
 from limbeck.planning import Plan
 from limbeck.planning.stated import Layouts, Sites
@@ -158,6 +158,7 @@ class DistillationModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Place the teacher and learn how long the training is."""
+        self._refuse_waiting()
         self._looked.pair.teacher.to(self.device)
         steps = self.trainer.estimated_stepping_batches
         if self.distiller.schedule is not None and steps in {-1, float("inf")}:
@@ -196,6 +197,15 @@ class DistillationModule(LightningModule):
         """Take the hooks off both models; the student is ready for use, and nothing more can be fitted."""
         self._source.close()
         self.distiller.close()
+
+    def _refuse_waiting(self) -> None:
+        """Refuse a DDP that would wait for gradients that a step leaves out."""
+        ddp = getattr(self.trainer.strategy, "_ddp_kwargs", None)
+        if ddp is not None and self.distiller.leaves_parameters_out and not ddp.get("find_unused_parameters"):
+            raise RecipeError(
+                "Where steps leave links out, DDP must look which gradients there are. Found one that waits for all of "
+                "them. Give Trainer(strategy='ddp_find_unused_parameters_true')."
+            )
 
     def _begun(self) -> tuple[Distiller, Teacher]:
         return self._looked.begin(total_steps=1)

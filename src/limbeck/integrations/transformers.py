@@ -149,13 +149,13 @@ class DistillationTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: Mapping[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
         """The distiller's loss in training; the student's own in evaluation."""
         if not self._trains(model):
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(model, dict(inputs), return_outputs, num_items_in_batch)
         batch = self._looked.pair.adapt(inputs)
         captured = None
         if self._source is not None and self.distiller is not None and self.distiller.needs_teacher:
@@ -168,7 +168,7 @@ class DistillationTrainer(Trainer):
     def prediction_step(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: Mapping[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:

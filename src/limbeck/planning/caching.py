@@ -29,11 +29,12 @@ from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.errors import PlanMismatch, RecipeError
 from limbeck.planning.stored_answers import answer_form
+from limbeck.sharding import is_sharded
 from limbeck.targets import PoolGrid, PoolVector
 from limbeck.teachers.live import Teacher
 
-# Of the rows that are there, one in a thousand is computed again when a cache is opened.
-_CHECKED_SHARE, _MOST_CHECKED = 0.001, 64
+# One in a thousand of the samples is computed again when a cache is opened.
+_CHECKED_SHARE, _FEWEST_CHECKED, _MOST_CHECKED = 0.001, 8, 64
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,14 @@ def cached_teacher(
 
     Raises:
         CacheError: if the cache was computed from something else, or the disk cannot hold it.
-        RecipeError: if the most probable classes are to be kept, and a loss needs all logits.
+        RecipeError: if the most probable classes are to be kept, and a loss needs all logits, or the teacher is
+            sharded.
     """
+    if is_sharded(live.model):
+        raise RecipeError(
+            "A cache runs the teacher in the one process that lacks a row. Found a sharded teacher, which only runs in "
+            "all at once. Leave the cache out, or give a teacher in one piece."
+        )
     batches = list(batches)
     forms = stored_forms(distiller, batches)
     origin = Origin(
@@ -226,14 +233,12 @@ def spot_check(cached: CachedTeacher, loaders: KeyedLoaders, adapt: Adapt, devic
     """
     checked = 0
     for name, loader in loaders.of_data.items():
-        there = cached.stored(name)
-        count = min(len(there), max(8, int(len(there) * _CHECKED_SHARE)), _MOST_CHECKED)
-        if not count:
-            continue
-        generator = torch.Generator().manual_seed(int(there.sum()) % 2**31)
-        chosen = [int(there[place]) for place in torch.randperm(len(there), generator=generator)[:count]]
-        cached.check(*(move(adapt(raw), device) for raw in _collated(loader, chosen)))
-        checked += count
+        samples = cached.cache.origin.data[name].samples
+        most = min(max(_FEWEST_CHECKED, int(samples * _CHECKED_SHARE)), _MOST_CHECKED)
+        chosen = cached.sampled(name, most).tolist()
+        if chosen:
+            cached.check(*(move(adapt(raw), device) for raw in _collated(loader, chosen)))
+        checked += len(chosen)
     return checked
 
 

@@ -14,7 +14,7 @@ from limbeck.planning.task import Kind
 from limbeck.recipe.part import Part
 from limbeck.recipe.recipe import LABELS, TEACHER, OutputTerm, Recipe
 
-FEW_LABELS = 2000
+FEW_LABELS = 3000
 _SOFTENED = {"SoftLabels", "BinarySoftLabels"}
 # What to compare with whether features helped: the recipes that have none.
 _WITHOUT_FEATURES = ("soft-labels", "labels")
@@ -25,9 +25,9 @@ Outputs = tuple[OutputTerm, ...]
 def choose_outputs(recipe: Recipe, facts: Facts) -> tuple[Outputs, Choice]:
     """The output losses, and why.
 
-    ``auto`` is the cautious default of our prototype: temperature 4 and half the weight below 2,000 labels, else plain
-    labels, as soft labels helped with 500 to 1,000 labels and not with 4,000. The kinds ``labels`` and ``teacher`` of a
-    recipe become the losses of the task.
+    ``auto`` is temperature 4 and half the weight below 3,000 labels, else plain labels: soft labels helped with 500 to
+    1,000 labels in our prototype and with 200 to 2,000 in ``benchmarks/weights``, and not with 4,000 in either. The
+    kinds ``labels`` and ``teacher`` of a recipe become the losses of the task.
 
     Raises:
         DataError: if there are labels to learn from, and nothing that limbeck knows how to learn them with.

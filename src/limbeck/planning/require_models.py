@@ -8,6 +8,7 @@ from torch import nn
 
 from limbeck.batch import unwrap
 from limbeck.errors import ModelError
+from limbeck.sharding import is_sharded
 from limbeck.teachers.committee import Committee
 
 
@@ -15,7 +16,7 @@ def require_models(teacher: Any, student: Any) -> None:
     """Refuse what is no model, or no pair.
 
     Raises:
-        ModelError: if one of them is no module, both are the same, or the student has no weights to train.
+        ModelError: if one of them is no module, both are the same, or the student is sharded or has nothing to train.
     """
     for side, model in (("teacher", teacher), ("student", student)):
         if not isinstance(model, nn.Module):
@@ -40,4 +41,9 @@ def require_models(teacher: Any, student: Any) -> None:
         raise ModelError(
             "The student must have weights to train. Found none that requires a gradient. Set requires_grad_(True) on "
             "those to train; student.requires_grad_(True) does so for all."
+        )
+    if is_sharded(student):
+        raise ModelError(
+            "Planning needs a student in one piece. Found one that fully_shard has split. Plan and build first, then "
+            "call fully_shard and train in a loop of your own: see docs/how-to/cluster.md."
         )

@@ -14,6 +14,7 @@ from limbeck.evaluating import evaluating
 from limbeck.features import Feature
 from limbeck.progress import ProgressBar
 from limbeck.projectors.linear import Linear
+from limbeck.sharding import write
 from limbeck.targets.statistics import Covariance
 from limbeck.teachers.feature_source import FeatureSource
 
@@ -79,6 +80,6 @@ def _start(projector: Linear, joint: Covariance) -> None:
     if linear.bias is None:
         products = products + joint.mean.outer(joint.mean)
     weight = _map(products[:width, :width], products[:width, width:], projector.ridge or 0.0)
-    linear.weight.copy_(weight)
+    write(linear.weight, weight)
     if linear.bias is not None:
-        linear.bias.copy_(joint.mean[width:] - weight @ joint.mean[:width])
+        write(linear.bias, joint.mean[width:] - weight @ joint.mean[:width])

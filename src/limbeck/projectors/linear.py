@@ -88,7 +88,7 @@ class Linear(Projector):
         """Project; the mask goes with the positions."""
         feature = self.positions(student)
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
-        return feature._replace(x=self.map(feature.x.to(self.map.weight.dtype)))
+        return feature.holding(self.map(feature.x.to(self.map.weight.dtype)))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

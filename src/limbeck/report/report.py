@@ -32,7 +32,7 @@ class Report:
         run_dir: the folder that was written, or ``None``.
         metric: name of what validation measured.
         comparisons: recipes without features that could be used on the same task.
-        standings: of the recipes that raced, the default's first; empty if none did.
+        standings: of all that trained side by side, the default's first; empty if it trained alone.
     """
 
     student: nn.Module
@@ -62,7 +62,7 @@ class Report:
         said += self._unread_labels()
         if self.standings:
             said.append(self._raced())
-        elif self.plan.terms and self.comparisons:
+        if self.plan.terms and self.comparisons and not any(each.chance is not None for each in self.standings):
             recipes = " and with ".join(f"recipe='{name}'" for name in self.comparisons)
             said.append(f"to see whether the features helped, train the same student with {recipes}")
         return ". ".join(each[0].upper() + each[1:] for each in said) + "."
@@ -72,10 +72,11 @@ class Report:
             f"'{each.name}' {'diverged' if each.evaluation is None else f'{each.evaluation.metric:.4f}'}"
             for each in self.standings
         ]
-        recipe = next(each for each in self.plan.choices if each.name == "recipe")
+        said = {each.name: each for each in self.plan.choices}
+        choice = said["recipe" if "recipe" in said else "learning rate"]
         return (
-            f"{len(shown)} recipes were trained side by side, each at its own rate ({', '.join(shown)}); "
-            f"'{recipe.value}' is the result: {recipe.reason}"
+            f"{len(shown)} students were trained side by side ({', '.join(shown)}); "
+            f"the result has the {choice.name} {choice.value}: {choice.reason}"
         )
 
     def _unread_labels(self) -> list[str]:
@@ -154,7 +155,7 @@ class Report:
     def _race(self) -> list[str]:
         if not self.standings:
             return []
-        head = ["recipe", f"validation {self.metric}", "rate", "chance to be better than the default"]
+        head = ["recipe", f"validation {self.metric}", "rate", "chance to be better than the default's best"]
         rows = [
             [
                 each.name,

@@ -1,5 +1,5 @@
-"""Searches that a training needs before it starts."""
+"""Which recipe, and at which learning rate."""
 
-from limbeck.search.rates import RateSearch
+from limbeck.search.first_step import first_step_rate
 
-__all__ = ["RateSearch"]
+__all__ = ["first_step_rate"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from limbeck.training.length import Length
 from limbeck.training.loaders import lent
 from limbeck.training.metrics import METRICS, Metric
 from limbeck.training.optimizers import MakeOptimizer
-from limbeck.training.side_by_side import SideBySide
+from limbeck.training.side_by_side import Outcome, SideBySide
 
 # In these a prior is known, which is one of accuracy.
 _COUNTED = [METRICS["accuracy"], METRICS["label_accuracy"]]
@@ -55,13 +56,13 @@ class Entrant:
 
 
 class Standing(NamedTuple):
-    """Where a recipe stood at the end.
+    """Where an entrant stood at the end.
 
     Attributes:
-        name: of the recipe.
+        name: of the recipe, which says so if it is the default at another rate.
         evaluation: its best look at validation; ``None`` if its loss became infinite or NaN, or without validation.
         rate: its highest learning rate.
-        chance: how probable it is that it is better than the default; ``None`` for the default itself.
+        chance: how probable it is that it is better than the default at its best rate; ``None`` for the default itself.
     """
 
     name: str
@@ -77,25 +78,26 @@ class Result(NamedTuple):
         winner: whose student is the result.
         evaluation: the winner's.
         standings: of all, the default's first.
-        choice: the decision; ``None`` where there was only one.
+        choices: which rate, which recipe, and why; nothing where there was only one.
     """
 
     winner: Entrant
     evaluation: Evaluation | None
     standings: tuple[Standing, ...]
-    choice: Choice | None
+    choices: tuple[Choice, ...]
 
 
 @dataclass(frozen=True)
 class Race:
     """Trains all entrants to the end on the same batches, with one forward of the teacher for all, and names a winner.
 
-    The winner is the result and is not trained again. The default, which is the first, is only left for a rival that is
-    better with a probability of 0.9, from the answers to the validation data, the noise between seeds and what is known
-    of such rivals (:func:`~limbeck.search.gain.chance_of_gain`). One entrant alone is trained and wins.
+    The winner is the result and is not trained again. Of the default, which is the first and may take part at several
+    rates, the one that validates best leads. It is only left for a rival that is better with a probability of 0.9, from
+    the answers to the validation data, the noise between seeds and what is known of such rivals
+    (:func:`~limbeck.search.gain.chance_of_gain`). One entrant alone is trained and wins.
 
     Attributes:
-        entrants: the default first.
+        entrants: the default first, then the same at other rates, then its rivals.
         source: gives the teacher's side to all.
         length: of each training.
         metric: what validation measures.
@@ -125,20 +127,38 @@ class Race:
         accelerators = [self.accelerator, *(twin(self.accelerator) for _ in self.entrants[1:])]
         candidates = [self._candidate(*each) for each in zip(self.entrants, accelerators, strict=True)]
         outcomes = SideBySide(candidates).fit(train, validation, resume=resume)
-        finished = [each.diverged is None for each in outcomes]
-        if not any(finished):
+        if all(each.diverged is not None for each in outcomes):
             raise next(each.diverged for each in outcomes if each.diverged is not None)
+        own = self._own
+        lead = min(range(own), key=lambda place: _rank(outcomes[place]))
         chances: list[float | None] = [None] * len(outcomes)
-        if len(outcomes) > 1 and self.metric is not None and validation is not None:
-            chances = self._chances(finished, validation, self.metric)
+        if len(outcomes) > own and self.metric is not None and validation is not None:
+            chances[own:] = self._chances(lead, outcomes, validation, self.metric)
         standings = tuple(
-            Standing(entrant.name, outcome.evaluation if there else None, entrant.plan.training.lr, chance)
-            for entrant, outcome, there, chance in zip(self.entrants, outcomes, finished, chances, strict=True)
+            Standing(entrant.name, None if outcome.diverged else outcome.evaluation, entrant.plan.training.lr, chance)
+            for entrant, outcome, chance in zip(self.entrants, outcomes, chances, strict=True)
         )
-        place, reason = _decided(chances, finished)
-        found = {each.name: _number(each) for each in standings}
-        choice = Choice("recipe", self.entrants[place].name, reason, found) if len(standings) > 1 else None
-        return Result(self.entrants[place], outcomes[place].evaluation, standings, choice)
+        place, reason = _decided(chances, lead, led=outcomes[lead].diverged is None)
+        choices: list[Choice] = []
+        if own > 1 and place == lead:
+            choices.append(self._best_rate(standings[:own], lead))
+        if len(outcomes) > own:
+            found = {each.name: _number(each) for each in standings}
+            choices.append(Choice("recipe", self.entrants[place].name, reason, found))
+        return Result(self.entrants[place], outcomes[place].evaluation, standings, tuple(choices))
+
+    @property
+    def _own(self) -> int:
+        """How many of the entrants are the default, at one rate or another."""
+        first = self.entrants[0].plan
+        return sum((each.plan.terms, each.plan.outputs) == (first.terms, first.outputs) for each in self.entrants)
+
+    def _best_rate(self, standings: Sequence[Standing], lead: int) -> Choice:
+        known = next((each for each in self.entrants[0].plan.choices if each.name == "learning rate"), None)
+        rule = "" if known is None else f"; the rule says {known.value}: {known.reason}"
+        numbers = {str(each.rate): _number(each) for each in standings}
+        reason = f"best on validation of {len(standings)} whole trainings side by side{rule}"
+        return Choice("learning rate", standings[lead].rate, reason, numbers)
 
     def remove_checkpoints(self) -> None:
         """Delete the states of the trainings, once the result is kept."""
@@ -163,21 +183,26 @@ class Race:
             label=self.label,
         )
 
-    def _chances(self, finished: Sequence[bool], validation: Iterable[Any], metric: Metric) -> list[float | None]:
-        """How probable it is of each that it is better than the default; of what did not finish not at all."""
-        if not finished[0]:
-            return [None, *(1.0 if there else 0.0 for there in finished[1:])]
+    def _chances(
+        self, lead: int, outcomes: Sequence[Outcome], validation: Iterable[Any], metric: Metric
+    ) -> list[float | None]:
+        """How probable it is of each rival that it is better than the default; of what did not finish not at all."""
+        rivals, own = self.entrants[self._own :], self._own
+        finished = [each.diverged is None for each in outcomes]
+        if not finished[lead]:
+            return [1.0 if there else 0.0 for there in finished[own:]]
         known = metric in _COUNTED
         noise: dict[str, float] = {} if known else {"seeds": 0.0}
-        scores = [_Recorded(metric) for _ in self.entrants]
+        judged = [self.entrants[lead], *rivals]
+        scores = [_Recorded(metric) for _ in judged]
         judges = [
             Judge(entrant.distiller, self.source, each, self.accelerator)
-            for entrant, each in zip(self.entrants, scores, strict=True)
+            for entrant, each in zip(judged, scores, strict=True)
         ]
         with lent(validation) as mine:
             evaluate(judges, mine, adapt=self.adapt, seed=self.entrants[0].plan.training.seed)
-        chances: list[float | None] = [None]
-        for entrant, score, there in list(zip(self.entrants, scores, finished, strict=True))[1:]:
+        chances: list[float | None] = []
+        for entrant, score, there in zip(rivals, scores[1:], finished[own:], strict=True):
             prior = PRIORS.get(entrant.name) if known else None
             chances.append(chance_of_gain(score.all - scores[0].all, prior, **noise) if there else 0.0)
         return chances
@@ -200,17 +225,26 @@ class _Recorded:
         return torch.cat(self._kept)
 
 
-def _decided(chances: Sequence[float | None], finished: Sequence[bool]) -> tuple[int, str]:
+def _rank(outcome: Outcome) -> tuple[float, ...]:
+    """By which the best of the default's rates comes first; of equals the first one."""
+    if outcome.diverged is not None:
+        return (math.inf,)
+    found = outcome.evaluation
+    return (0.0, 0.0) if found is None else (-found.metric, found.loss)
+
+
+def _decided(chances: Sequence[float | None], lead: int, *, led: bool) -> tuple[int, str]:
     """The winner's place and why."""
-    if len(chances) == 1:
-        return 0, ""
-    best = max(range(1, len(chances)), key=lambda place: chances[place] or 0.0)
+    rivals = [place for place, chance in enumerate(chances) if chance is not None]
+    if not rivals:
+        return lead, ""
+    best = max(rivals, key=lambda place: chances[place] or 0.0)
     chance = chances[best] or 0.0
-    if not finished[0]:
+    if not led:
         return best, "the default's loss became infinite or NaN"
     if chance > SURE:
         return best, f"better than the default with probability {chance:.2f}, and {SURE} is needed to leave it"
-    return 0, f"no other is better with a probability above {SURE}: the likeliest has {chance:.2f}"
+    return lead, f"no other is better with a probability above {SURE}: the likeliest has {chance:.2f}"
 
 
 def _number(standing: Standing) -> float | None:

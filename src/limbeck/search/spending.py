@@ -1,7 +1,8 @@
-"""How a budget of trainings is spent: on full trainings side by side, and on short runs that find their rates."""
+"""What a budget of trainings pays for."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # Forward and backward of the student, in its forwards.
@@ -9,7 +10,6 @@ _STEP = 3.0
 # The teacher's forward over the student's step: never taken for less or more, as what torch counts is not time. Where
 # nothing could be counted it is the middle, that of a teacher half as dear as the student's step.
 _LEAST, _UNKNOWN, _MOST = 0.25, 0.5, 2.0
-LONGEST, SHORTEST = 0.25, 0.05
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,14 @@ class Spending:
         found = teacher_macs / (_STEP * student_macs)
         return cls(budget, min(_MOST, max(_LEAST, found)), not cached)
 
-    def share(self, *, trainings: int, runs: int, groups: int) -> float:
-        """Length of a short run, in trainings, so that everything together stays within the budget.
-
-        Args:
-            trainings: whole ones, side by side.
-            runs: short ones.
-            groups: in how many groups these are side by side, each with one forward of the teacher.
-
-        Returns:
-            At most a quarter, which does not need to be longer; at least a twentieth, which must not be shorter to say
-            anything, also where that is over the budget.
+    @property
+    def students(self) -> int:
+        """How many students it trains side by side, with one forward of the teacher a batch for all of them.
 
         Example:
-            >>> round(Spending(3.0, teacher=0.5).share(trainings=3, runs=14, groups=3), 3)
-            0.065
-            >>> Spending(3.0, teacher=2.0).share(trainings=1, runs=8, groups=1)
-            0.25
+            >>> [Spending(3.0, teacher).students for teacher in (0.25, 0.5, 1.0, 2.0)]
+            [3, 4, 5, 7]
+            >>> Spending(3.0, teacher=1.0, reads_teacher=False).students
+            6
         """
-        teacher = self.teacher if self.reads_teacher else 0.0
-        left = self.budget * (1 + self.teacher) - trainings - teacher
-        return min(LONGEST, max(SHORTEST, left / (runs + groups * teacher)))
+        return max(1, math.floor(self.budget * (1 + self.teacher) - self.teacher * self.reads_teacher))

@@ -15,9 +15,11 @@ from limbeck.similarity.family import Similarity
 from limbeck.similarity.pooled_features import PooledFeatures
 
 # How many numbers of the students' matrices are held at a time, and with how many teachers they are read at once.
-_NUMBERS, _TEACHERS = 2**26, 8
-# A ridge for features that do not vary.
-_LEAST = 1e-60
+_NUMBERS, _TEACHERS = 2**26, 32
+# Into how many parts samples are cut, where only one of two equal halves of their inner products is computed.
+_PARTS = 4
+# A ridge for features that do not vary, and one, in their squared length, below which rounding decides.
+_LEAST, _ROUNDING = 1e-60, 1e-13
 
 
 class RidgePredictability(Similarity):
@@ -105,7 +107,8 @@ def _by_channels(
     others = x[held]
     # The mean of all samples is zero: that of the fitted ones follows from the others' sum.
     shift = others.sum(0) / len(seen)
-    inner = gram - others.T @ others - len(seen) * shift.outer(shift)
+    removed = torch.cat([others, len(seen) ** 0.5 * shift.unsqueeze(0)])
+    inner = torch.addmm(gram, removed.T, removed, alpha=-1)
     return _ridge(inner, (others + shift).T, ridge, channels=x.shape[1]).T @ (x[seen] + shift).T
 
 
@@ -122,9 +125,10 @@ def _by_samples(
 def _ridge(
     inner: Float[Tensor, "P P"], asked: Float[Tensor, "P H"], ridge: float, *, channels: int
 ) -> Float[Tensor, "P H"]:
-    """Solves for what is asked, with the ridge in units of the fitted features' mean square."""
-    penalty = (ridge * inner.trace() / channels).clamp_min(_LEAST)
-    return torch.linalg.solve(inner + penalty * torch.eye(len(inner), dtype=inner.dtype, device=inner.device), asked)
+    """Solves for what is asked, with the ridge in units of the fitted features' mean square, added to ``inner``."""
+    penalty = (max(ridge / max(1, channels), _ROUNDING) * inner.trace()).clamp_min(_LEAST)
+    inner.diagonal().add_(penalty)
+    return torch.cholesky_solve(asked, torch.linalg.cholesky(inner))
 
 
 def _squares(maps: Iterable[Float[Tensor, "M M"]], sites: list[Float[Tensor, "M _"]]) -> Float[Tensor, "S T"]:
@@ -134,20 +138,29 @@ def _squares(maps: Iterable[Float[Tensor, "M M"]], sites: list[Float[Tensor, "M 
         every = torch.cat(sites, 1)
         return torch.stack([_sums((each @ every).square().sum(0), widths) for each in maps])
     # With many sites the features are not mapped for every pair: both sides are one matrix of samples by samples.
-    # Of these one half is enough: off the diagonal each number stands there twice.
-    row, column = torch.triu_indices(samples, samples)
-    times = 1.0 + (row != column)
     rows, left = [], iter(maps)
-    while group := [(each.T @ each)[row, column] * times for each in islice(left, _at_once(samples))]:
+    while group := [_half(each, twice=2.0) for each in islice(left, _at_once(samples))]:
         some = torch.stack(group)
-        found = [some @ torch.stack([(each @ each.T)[row, column] for each in few]).T for few in _few(sites)]
+        found = [some @ torch.stack([_half(each.T, twice=1.0) for each in few]).T for few in _few(sites)]
         rows.append(torch.cat(found, 1))
     return torch.cat(rows)
 
 
+def _half(matrix: Float[Tensor, "_ M"], *, twice: float) -> Float[Tensor, " K"]:
+    """The inner products of the columns, as they are symmetric only of each part with itself and with later ones.
+
+    Args:
+        matrix: whose columns they are.
+        twice: what those of different parts are multiplied with, as each stands for two.
+    """
+    parts = matrix.split(-(-matrix.shape[1] // _PARTS), dim=1)
+    products = [a.T @ b if a is b else twice * (a.T @ b) for index, a in enumerate(parts) for b in parts[index:]]
+    return torch.cat([each.flatten() for each in products])
+
+
 def _at_once(samples: int) -> int:
     """Of how many students the matrices are held."""
-    return max(1, 2 * _NUMBERS // samples**2)
+    return max(1, int(_NUMBERS / (samples**2 * (1 + 1 / _PARTS) / 2)))
 
 
 def _few(sites: list[Tensor]) -> Iterable[list[Tensor]]:

@@ -98,7 +98,8 @@ class FittedTarget(Target):
             TeacherError: if there are none.
         """
         # The buffer is asked until it first says yes, and not again: asking it waits for the device.
-        self._ready = self._ready or bool(self.fitted)
+        if not self._ready:
+            self._ready = bool(self.fitted)
         if not self._ready:
             raise TeacherError(
                 f"{type(self).__name__} needs the teacher's statistics. Found none. Call fit(features) with the "

@@ -80,7 +80,8 @@ class Standardise(FittedTarget):
     def forward(self, teacher: Feature, /) -> Feature:
         """Standardise with the frozen statistics."""
         self.require_fitted()
-        return teacher._replace(x=(teacher.x - self.mean) / self.deviation)
+        # In the order in which a projector gives the student's side: a loss reads two orders at once far more slowly.
+        return teacher.holding((teacher.x.contiguous() - self.mean) / self.deviation)
 
     def extra_repr(self) -> str:
         """Sizes and options."""

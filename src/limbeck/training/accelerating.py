@@ -22,9 +22,10 @@ def make_accelerator(settings: Settings, device: str | torch.device | None = Non
     that torchrun started on a machine with a CPU only train together on it.
 
     Raises:
-        RecipeError: if the device asked for is not the one that accelerate uses here, or it joins none of several
-            processes that were started together.
+        RecipeError: if the device asked for is not the one that accelerate uses here, it joins none of several
+            processes that were started together, or it was told to use FSDP, DeepSpeed or Megatron-LM.
     """
+    _refuse_other_engines()
     wanted = _device(device)
     precision = settings.precision
     if precision is None:
@@ -101,6 +102,18 @@ def accelerate_state_kept() -> Iterator[None]:
         for state, kept in zip(shared, before, strict=True):
             state.clear()
             state.update(kept)
+
+
+def _refuse_other_engines() -> None:
+    """Refuse what splits the student, also where accelerate overlooks it, as FSDP on a CPU."""
+    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        # What accelerate's own launcher and plugins set.
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+            raise RecipeError(
+                f"limbeck.distill needs a student in one piece, which accelerate wraps in DDP. Found that accelerate "
+                f"is to use {name} (ACCELERATE_USE_{name}). Launch with torchrun, or shard student and terms in a loop "
+                "of your own: see docs/how-to/cluster.md."
+            )
 
 
 def _launched() -> int:

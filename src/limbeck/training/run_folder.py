@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,15 +144,15 @@ class RunFolder:
 
     def racing(self, recipe: str) -> Path:
         """The folder of a recipe that takes part in a race."""
-        place = self.path / "race" / recipe
+        place = self.path / "race" / re.sub(r"[^\w.-]", "_", recipe)
         place.mkdir(parents=True, exist_ok=True)
         return place
 
     @property
     def raced(self) -> list[Path]:
-        """The plans of all recipes of a race that was begun, the default's first."""
-        plans = (self.path / "race").glob("*/plan.yaml")
-        return sorted(plans, key=lambda each: (each.parent.name != DEFAULT, each))
+        """The plans of all that take part in a race that was begun, the default's first."""
+        names = self.description.get("race", []) if self.exists else []
+        return [self.racing(name) / "plan.yaml" for name in names]
 
     def save_example(self, inputs: Any) -> None:
         """Keep a few inputs, so that an export can be checked on real ones."""

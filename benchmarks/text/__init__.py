@@ -1,0 +1,1 @@
+"""A fine-tuned MiniLM teaches small students film reviews, with and without unlabelled ones."""
