@@ -65,7 +65,7 @@ def test_a_link_that_is_taken_out_changes_the_choice_of_links_only(made, tmp_pat
 @pytest.mark.parametrize(
     ("name", "edit"),
     [
-        ("balance", lambda content: content["balancer"].update(feature=3)),
+        ("balance", lambda content: content["balancer"].update(feature=4)),
         ("schedule", lambda content: content.update(schedule={"kind": "WarmUp"})),
         ("output loss", lambda content: content["outputs"].pop()),
         ("optimizer", lambda content: content["training"].update(weight_decay=0.3)),

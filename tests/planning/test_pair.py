@@ -88,7 +88,7 @@ def test_labels_that_only_the_teacher_has_do_not_hinder_features():
 
 
 def test_plan_and_distill_count_the_same_labels():
-    data = loader(2100)  # 2,000 and more are many labels; nine tenths of them would be few.
+    data = loader(3100)  # 3,000 and more are many labels; nine tenths of them would be few.
     kinds = [[term.loss.kind for term in plan.outputs] for plan in (
         limbeck.plan(*pair(), data), distill(data=data, steps=1).plan,
     )]  # fmt: skip
