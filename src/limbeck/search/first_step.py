@@ -61,15 +61,16 @@ def first_step_rate(
 
     Example:
         >>> from torch import nn
-        >>> from limbeck.balancers import Fixed
         >>> from limbeck.outputs import CrossEntropy
         >>> rates = {}
-        >>> for size in (1.0, 30.0):
+        >>> for width in (16, 1024):
         ...     seed_all(0)
-        ...     student = Distiller(nn.Linear(8, 3), outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
-        ...     batch = Batch(size * torch.randn(64, 8), torch.randint(3, (64,)))
-        ...     rates[size] = first_step_rate(student, None, [batch], settings=Settings(), accelerator=Accelerator())
-        >>> rates[1.0] > 5 * rates[30.0]  # inputs that are larger move the answers further
+        ...     student = nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 2))
+        ...     distiller = Distiller(student, outputs=[CrossEntropy()], balancer=Fixed(["output"], output=1.0))
+        ...     x = torch.randn(64, 8)
+        ...     batch = Batch(x, (x[:, 0] > 0).long())
+        ...     rates[width] = first_step_rate(distiller, None, [batch], settings=Settings(), accelerator=Accelerator())
+        >>> rates[16] > 5 * rates[1024]  # each step moves the answers of a wide layer further
         True
     """
     known = [each for each in batches if each.size >= distiller.minimum_batch][:BATCHES]
