@@ -42,8 +42,8 @@ def first_step_rate(
     The optimizer is asked where it would go from the gradient of two batches, and their loss is followed in that
     direction until it rises. Wide layers, large inputs and trained weights ask for small rates, and show it there.
     Where there are features it is done for the output losses alone too, and the rate is the geometric mean of both:
-    projectors that nothing has taught yet make a first step look more dangerous than it is, and outputs alone less. It is a
-    rule of thumb: in 25 cells of ``benchmarks/rates`` it costs 1.5 points of accuracy on the mean and 4.1 at worst,
+    projectors that nothing has taught yet make a first step look more dangerous than it is, and outputs alone less.
+    A rule of thumb: in 25 cells of ``benchmarks/rates`` it costs 1.5 points of accuracy on the mean and 4.1 at worst,
     and is within a factor of two of the best rate in 12, of four in 18.
 
     The rule is ours. It costs one backward and about twelve forwards of the student on each batch, twice where there
