@@ -118,6 +118,21 @@ def test_with_features_it_is_the_mean_of_what_all_losses_and_the_outputs_alone_a
     assert alone.names == whole.names[len(whole.terms) :]
 
 
+def test_frozen_batch_norms_stay_frozen_along_both_lines(monkeypatch):
+    modes, lowest = [], first_step._Line.lowest
+
+    def seen(line):
+        norms = [each for each in line._distiller.student.modules() if isinstance(each, nn.BatchNorm2d)]
+        modes.append([each.training for each in norms])
+        return lowest(line)
+
+    monkeypatch.setattr(first_step._Line, "lowest", seen)
+    for plan, built, source, known in looked():
+        built.student[1].eval()
+        first_step_rate(built, source, known, settings=plan.training, accelerator=Accelerator(cpu=True))
+    assert modes == [[False, True], [False, True]]
+
+
 def test_a_plan_gets_its_rate_and_a_triple_of_it_under_another_name():
     for plan, built, source, known in looked("soft-labels"):
         found = ruled(plan, built, source, known, Accelerator(cpu=True))

@@ -20,7 +20,7 @@ from limbeck.randomness import own_randomness, seed_all
 from limbeck.recipe.settings import Settings
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.optimizers import make_optimizer
-from limbeck.training.surroundings import frozen_statistics
+from limbeck.training.surroundings import into_training
 
 # Two say it as well as four do.
 BATCHES = 2
@@ -79,10 +79,7 @@ def first_step_rate(
     moved = copy.deepcopy(distiller).to(accelerator.device)
     try:
         teacher = Once(source, known) if source is not None and moved.needs_teacher else None
-        frozen = frozen_statistics(moved.student)
-        moved.train()
-        for norm in frozen:
-            norm.eval()
+        into_training(moved)
         best = _Line(moved, known, teacher, settings, accelerator).lowest()
         alone = _outputs_alone(moved)
     finally:
@@ -106,7 +103,7 @@ def _outputs_alone(distiller: Distiller) -> Distiller | None:
         balancer=Fixed([OUTPUT] * len(shares), shares=shares, output=1.0).to(distiller.balancer.shares.device),
         read_output=distiller.read_output,
         next_token=distiller.next_token,
-    ).train(distiller.student.training)
+    )
 
 
 class _Line:

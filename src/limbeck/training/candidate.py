@@ -26,7 +26,7 @@ from limbeck.training.metrics import Metric
 from limbeck.training.optimizers import MakeOptimizer, make_optimizer, rate_factor
 from limbeck.training.state import State
 from limbeck.training.stepping import cheap_to_ask, step_for
-from limbeck.training.surroundings import frozen_statistics
+from limbeck.training.surroundings import into_training
 
 # Writing checkpoints takes at most a twentieth of the time: our choice.
 _TRAINED_TO_SAVED = 20
@@ -114,10 +114,7 @@ class Candidate:
             if self._checkpoint is not None and self._checkpoint.exists():
                 self._checkpoint.load(self.state)
             self.history.cut(self.state.step)
-        frozen = frozen_statistics(self.distiller.student)
-        self.distiller.train()
-        for norm in frozen:
-            norm.eval()
+        into_training(self.distiller)
 
     @property
     def cheap_to_ask(self) -> bool:

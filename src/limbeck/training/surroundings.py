@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from limbeck.choice import Choice
+from limbeck.distiller.distiller import Distiller
 from limbeck.errors import ModelError
 from limbeck.randomness import own_randomness
 
@@ -62,6 +63,14 @@ def frozen_statistics(student: nn.Module) -> list[nn.Module]:
     """
     keeping = [each for each in student.modules() if torch.is_tensor(getattr(each, "running_mean", None))]
     return [each for each in keeping if student.training and not each.training]
+
+
+def into_training(distiller: Distiller) -> None:
+    """Put student, projectors and losses into training mode, but for the batch norms that the user froze."""
+    frozen = frozen_statistics(distiller.student)
+    distiller.train()
+    for norm in frozen:
+        norm.eval()
 
 
 def frozen_choices(student: nn.Module) -> list[Choice]:
