@@ -35,11 +35,7 @@ DEFAULT = "limbeck default"
 TUNED = f"{DEFAULT}, tuned"
 AUTOMATIC = "limbeck"
 # The default at several lengths, in plain runs; nothing of it is searched.
-DEFAULTS = (
-    {f"{DEFAULT}, {length:g}x": length for length in (0.25, 0.5)}
-    | {DEFAULT: 1.0}
-    | {f"{DEFAULT}, {length:g}x": float(length) for length in (3, 10)}
-)
+DEFAULTS = {DEFAULT if length == 1 else f"{DEFAULT}, {length:g}x": length for length in (0.25, 0.5, 1.0, 3.0, 10.0)}
 RATE = Range(1e-3, 3e-2, 5e-3, least=1e-5, most=1.0)
 _TEMPERATURE = Range(1.0, 8.0, 4.0, least=0.5, most=32.0)
 _ALPHA = Range(0.1, 1.0, 0.5, least=0.02, most=1.0)

@@ -1,40 +1,26 @@
-"""Results on disk: one JSON object a line, one file a pair, only ever added to."""
+"""The results of a pair, one file each, and how some of them are picked."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
+from benchmarks.lines import Row
+
+from benchmarks import lines
 
 
 def append(folder: Path, row: Row) -> None:
-    """Add a line to the file of the row's pair, whole, whoever else adds to it."""
+    """Add a line to the file of the row's pair."""
     folder.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(row, sort_keys=True) + "\n").encode()
-    # One write to a file opened for appending is not mixed with another process's.
-    file = os.open(folder / f"{row['pair']}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(file, line)
-    finally:
-        os.close(file)
+    lines.append(folder / f"{row['pair']}.jsonl", row)
 
 
 def read(folder: Path, pair: str | None = None) -> list[Row]:
-    """All rows of a folder, or of one pair; a line that was cut off is left out."""
+    """All rows of a folder, or of one pair."""
     files = sorted(folder.glob("*.jsonl")) if pair is None else [folder / f"{pair}.jsonl"]
-    return [row for file in files if file.is_file() for row in _rows(file.read_text(encoding="utf-8").splitlines())]
-
-
-def _rows(lines: Iterable[str]) -> Iterator[Row]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    return [row for file in files for row in lines.read(file)]
 
 
 def of(rows: Iterable[Row], **values: Any) -> list[Row]:

@@ -216,9 +216,8 @@ class Case:
         torch.manual_seed(1000 + seed)
         student = self.pair.student(1.0)
         given = self.part("all" if final else "train")
-        held = round(HELD_OUT * len(given))
-        train = self._batches(given[held:], seed=seed)
-        held = self._batches(given[:held], seed=None, size=250)
+        count = round(HELD_OUT * len(given))
+        train, held = self._batches(given[count:], seed=seed), self._batches(given[:count], seed=None, size=250)
         options: dict[str, Any] = {"steps": max(20, self.pair.steps), "seed": seed, "progress": False}
         report = limbeck.distill(self.teacher, student, train, validation=held, **options)
         seconds = time.process_time() - before

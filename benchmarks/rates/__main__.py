@@ -5,12 +5,12 @@ stands under ``accuracy`` is measured on samples that the student neither learnt
 """
 
 import itertools
-import json
 import statistics
 from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.lines import append, read
 from benchmarks.rates.pairs import Gru, ResNet, Transformer, perceptron
 from mnist1d.data import get_dataset_args, make_dataset
 from torch import nn
@@ -74,7 +74,7 @@ def series():
 
 
 def run():
-    done = {(row["pair"], row["recipe"], row["steps"], row.get(RULE) or row["lr"]) for row in rows()}
+    done = {(row["pair"], row["recipe"], row["steps"], row.get(RULE) or row["lr"]) for row in read(RESULTS)}
     for pair, seed, teacher, make, train, held, others, lengths in (*digits(), *series()):
         for recipe, steps in itertools.product(RECIPES, lengths):
             for lr in (*([RULE] if steps == max(lengths) else []), *GRID):
@@ -86,24 +86,15 @@ def run():
                     report = limbeck.distill(teacher, student, train, validation=held, progress=False,
                                              check_teacher=False, **given, **rate)  # fmt: skip
                     found = report.evaluation
-                    add({"pair": pair, **given, "lr": report.plan.training.lr, "validation": found.metric,
+                    append(RESULTS, {"pair": pair, **given, "lr": report.plan.training.lr, "validation": found.metric,
                          "loss": found.loss, "samples": found.samples, "accuracy": accuracy(student, *others),
                          **({RULE: RULE} if lr == RULE else {})})  # fmt: skip
-
-
-def rows():
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
-def add(row):
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 def table():
     """What it costs to take a rate by each rule: points of accuracy below the best rate of the whole trainings."""
     cells = {}
-    for row in rows():
+    for row in read(RESULTS):
         name = row.get(RULE) or row["lr"]
         cells.setdefault((row["pair"], row["recipe"]), {}).setdefault(row["steps"], {})[name] = row
     costs, factors = {}, []

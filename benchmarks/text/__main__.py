@@ -8,13 +8,13 @@ table.
 """
 
 import itertools
-import json
 import statistics
 import sys
 from pathlib import Path
 
 import torch
 import transformers
+from benchmarks.lines import append, read
 from benchmarks.text.data import LENGTH, load
 from benchmarks.text.teacher import fine_tuned
 from torch.utils.data import ConcatDataset, DataLoader
@@ -103,7 +103,7 @@ def run(contest):
 
 def once(contest, *cell):
     if cell not in {(row["contender"], row["rate"], row["seed"]) for row in rows()}:
-        add(contest.train(*cell))
+        append(RESULTS, contest.train(*cell))
 
 
 def best_rate(contender):
@@ -111,13 +111,8 @@ def best_rate(contender):
     return max(tried, key=lambda row: row["validation"])["rate"]
 
 
-def add(row):
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
 def rows():
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return read(RESULTS)
 
 
 def table():

@@ -6,11 +6,11 @@ loss alone.
 """
 
 import itertools
-import json
 import statistics
 from pathlib import Path
 
 import torch
+from benchmarks.lines import append, read
 from benchmarks.quality.contenders import Contender
 from benchmarks.quality.pairs import named
 from benchmarks.quality.training import Case
@@ -39,25 +39,20 @@ def contender(weight, outputs):
 
 
 def run():
-    done = {tuple(row[key] for key in ("pair", "weight", "outputs", "rate", "seed")) for row in rows()}
+    done = {tuple(row[key] for key in ("pair", "weight", "outputs", "rate", "seed")) for row in read(RESULTS)}
     for name in PAIRS:
         case = Case.of(*named([name]))
         for weight, outputs, rate, seed in itertools.product(WEIGHTS, OUTPUTS, RATES, SEEDS):
             if (name, weight, outputs, rate, seed) not in done:
                 trained = case.train(contender(weight, outputs), {"rate": rate}, seed=seed, final=False)
                 row = {"pair": name, "weight": weight, "outputs": outputs, "rate": rate, "seed": seed}
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps({**row, "validation": round(trained.judged.accuracy, 4)}) + "\n")
-
-
-def rows():
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+                append(RESULTS, {**row, "validation": round(trained.judged.accuracy, 4)})
 
 
 def table():
     """The best rate of every weight and output loss, by pair and as a mean."""
     cells = {}
-    for row in rows():
+    for row in read(RESULTS):
         key = (row["weight"], row["outputs"], row["pair"], row["rate"])
         cells.setdefault(key, []).append(row["validation"])
     for weight, outputs in itertools.product(WEIGHTS, OUTPUTS):

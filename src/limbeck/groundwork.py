@@ -28,7 +28,7 @@ from limbeck.search.spending import Spending
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.metrics import Metric
 from limbeck.training.processes import main_process_makes
-from limbeck.training.run_folder import DEFAULT, RunFolder, state_bytes
+from limbeck.training.run_folder import RunFolder, state_bytes
 
 # Student, projectors and two moments of each, twice while a checkpoint takes the place of the one before.
 _CHECKPOINT_COPIES = 8
@@ -94,7 +94,7 @@ class Groundwork:
 
     @cached_property
     def _recipe(self) -> Recipe:
-        return self.options.recipe if self.options.recipe is not None else Recipe.load(DEFAULT)
+        return self.options.recipe if self.options.recipe is not None else Recipe.load("auto")
 
     @cached_property
     def settings(self) -> Settings:
@@ -193,7 +193,7 @@ class Groundwork:
             return []
         return [higher(plan)]
 
-    @property
+    @cached_property
     def _raced(self) -> list[Plan] | None:
         """What trains beside the default in the run that is gone on with; ``None`` for a new one."""
         if not self.options.resume or self._saved_plan is None:

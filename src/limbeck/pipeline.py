@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from limbeck.report.similarities import linked_similarity
 from limbeck.resuming import how_to_go_on
 from limbeck.search.entering import distillers_of
 from limbeck.search.race import Entrant, Race
-from limbeck.search.rates import OWN_RATES, copies, ruled
+from limbeck.search.rates import OWN_RATES, ruled
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import accelerate_state_kept
 from limbeck.training.evaluation import Evaluation, score
@@ -146,8 +147,9 @@ class Pipeline:
         record.begin(plan, pair.batches[0], self.options.facts, metric=selection.name, before=before)
         plan, *rivals = self._rated([plan, *plans[1:]], distillers, source)
         same = self.ground.other_rates(plan, len(rivals))
-        with _closed(copies(distiller, len(same))) as others:
-            return self._trained([plan, *same, *rivals], length, [distiller, *others, *distillers[1:]], source, before)
+        with _closed([copy.deepcopy(distiller) for _ in same]) as others:
+            distillers = [distiller, *others, *distillers[1:]]
+            return self._trained([plan, *same, *rivals], length, distillers, source, selection, before)
 
     def _trained(
         self,
@@ -155,10 +157,10 @@ class Pipeline:
         length: Length,
         distillers: list[Distiller],
         source: FeatureSource,
+        selection: Selection,
         before: Sequence[Sequence[float]],
     ) -> Report:
         pair, record, distiller = self.ground.pair, self.ground.record, distillers[0]
-        selection = self._selection(distiller)
         histories = record.plans(plans, resume=self.options.resume)
         race = self._race(plans, length, distillers, source, selection, histories)
         self._stage = _TRAINING
@@ -211,7 +213,7 @@ class Pipeline:
     def _rated(self, plans: list[Plan], distillers: list[Distiller], source: FeatureSource) -> list[Plan]:
         """The plans with their highest rates and why; without one where the user's optimizer has its own."""
         plan, rate = plans[0], plans[0].training.lr
-        said = next((each for each in plan.choices if each.name == "learning rate"), None)
+        said = plan.choice("learning rate")
         if rate != "auto":
             # The rate of a plan that is resumed was found before: its reason stays.
             known = said is not None and said.value == rate

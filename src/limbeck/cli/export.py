@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck.cli.several import joined, member_names
+from limbeck.cli.tables import table_console
 from limbeck.cli.words import RunArgument
 from limbeck.errors import LimbeckError, RunError
 
@@ -111,7 +112,7 @@ def _teacher(folder: RunFolder, named: list[str]) -> nn.Module | None:
 
 
 def _print(costs: DeploymentCosts) -> None:
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console()
     table = Table(*costs.head)
     for row in costs.cells:
         table.add_row(*row)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from limbeck.cli.loading import loading
+from limbeck.cli.tables import table_console
 from limbeck.cli.words import DataOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def inspect(
         network = load_model(model, weights=weights, options=options)
         batch = _batch(network, data, of_data)
     anatomy = probe(network, batch)
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console()
     console.print(
         f"{model}: {anatomy.parameters:,} parameters, {anatomy.macs:,} multiply-adds a sample; sites found by "
         f"{anatomy.method}"

@@ -12,6 +12,7 @@ from rich.console import Console
 from limbeck.cli import words
 from limbeck.cli.loading import loading
 from limbeck.cli.several import one_or_several
+from limbeck.cli.tables import table_console
 from limbeck.errors import RunError
 
 Out = Annotated[
@@ -62,7 +63,7 @@ def plan(
     with started(models[1], models[0], planned.start) as said:
         pair = Pair.look(*models, loaded.train, loaded.validation, hold=False, keys=keys, seed=number)
         made = pair.plan(planned, names=job.names).with_choices(*said)
-    Console(width=None if Console().is_terminal else 160).print(made)
+    table_console().print(made)
     if out is not None:
         made.save(out)
         Console().print(

@@ -313,8 +313,10 @@ class Distiller(nn.Module):
 
     def _require_parts_of_their_own(self) -> None:
         """Refuse what is measured inside of this forward to need weights that only its end would gather again."""
-        parts = [each for each in (*self.terms, *self.outputs) if any(True for _ in each.parameters())]
-        if shards(self) and not all(shards(each) for each in parts):
+        if not shards(self):
+            return
+        learnt = (each for each in (*self.terms, *self.outputs) if any(True for _ in each.parameters()))
+        if not all(shards(each) for each in learnt):
             raise RecipeError(
                 f"{type(self.balancer).__name__} measures gradients, for which each term must be sharded by itself. "
                 "Found a distiller sharded as a whole. Call fully_shard on each of distiller.terms and "

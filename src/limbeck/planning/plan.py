@@ -151,6 +151,10 @@ class Plan(BaseModel):
         kept = tuple(choice for choice in self.choices if choice.name not in names)
         return self.model_copy(update={"choices": kept + choices})
 
+    def choice(self, name: str) -> Choice | None:
+        """The decision of that name; ``None`` if there is none."""
+        return next((each for each in self.choices if each.name == name), None)
+
     def spec(self, side: Literal["student", "teacher"], site: str) -> FeatureSpec | None:
         """What the plan knows of a site."""
         specs = self.student_sites if side == "student" else self.teacher_sites

@@ -88,7 +88,7 @@ class Conv(Projector):
         feature = self.positions(student)
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
         x = zeroed(feature.x, feature.mask).to(self.weight.dtype)
-        return feature._replace(x=convolve(x, feature.grid or (), self.weight, self.bias))
+        return feature.holding(convolve(x, feature.grid or (), self.weight, self.bias))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

@@ -105,7 +105,7 @@ class ConvBottleneck(Projector):
         x = self._activated(x, feature.mask, 0)
         x = convolve(x, feature.grid or (), self.around)
         x = self._activated(x, feature.mask, 1)
-        return feature._replace(x=linear(x, self.widen.weight, self.widen.bias))
+        return feature.holding(linear(x, self.widen.weight, self.widen.bias))
 
     def _activated(
         self, x: Float[Tensor, "B N C"], mask: Bool[Tensor, "B N"] | None, layer: int

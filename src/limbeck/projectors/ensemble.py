@@ -86,7 +86,7 @@ class Ensemble(Projector):
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
         x = self.map(feature.x.to(self.map.weight.dtype))
         x = x.relu() if self.relu else x
-        return feature._replace(x=x.unflatten(-1, (self.members, -1)).mean(-2))
+        return feature.holding(x.unflatten(-1, (self.members, -1)).mean(-2))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

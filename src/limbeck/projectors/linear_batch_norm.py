@@ -83,8 +83,8 @@ class LinearBatchNorm(Projector):
         """Project and standardise; statistics are taken in full precision."""
         feature = self.positions(student)
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
-        mapped = feature._replace(x=self.map(feature.x.to(self.map.weight.dtype))).full_precision()
-        return mapped._replace(x=standardised(mapped.x, mapped.mask, eps=self.eps))
+        mapped = feature.holding(self.map(feature.x.to(self.map.weight.dtype))).full_precision()
+        return mapped.holding(standardised(mapped.x, mapped.mask, eps=self.eps))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

@@ -77,7 +77,7 @@ class MLP(Projector):
         feature = self.positions(student)
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
         hidden = self.norm(self.first(feature.x.to(self.first.weight.dtype)))
-        return feature._replace(x=self.second(nn.functional.gelu(hidden)))
+        return feature.holding(self.second(nn.functional.gelu(hidden)))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

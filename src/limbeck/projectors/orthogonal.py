@@ -83,7 +83,7 @@ class Orthogonal(Projector):
         """Project; the mask goes with the positions."""
         feature = self.positions(student)
         # A student in half precision meets a projector in full; autocast, where it is on, decides for itself.
-        return feature._replace(x=F.linear(feature.x.to(self.weight.dtype), self.matrix()))
+        return feature.holding(F.linear(feature.x.to(self.weight.dtype), self.matrix()))
 
     def extra_repr(self) -> str:
         """Sizes and options."""

@@ -72,15 +72,12 @@ class Report:
             f"'{each.name}' {'diverged' if each.evaluation is None else f'{each.evaluation.metric:.4f}'}"
             for each in self.standings
         ]
-        said = {each.name: each for each in self.plan.choices}
-        choice = said["recipe" if "recipe" in said else "learning rate"]
-        return (
-            f"{len(shown)} students were trained side by side ({', '.join(shown)}); "
-            f"the result has the {choice.name} {choice.value}: {choice.reason}"
-        )
+        said = f"{len(shown)} students were trained side by side ({', '.join(shown)})"
+        choice = self.plan.choice("recipe") or self.plan.choice("learning rate")
+        return said if choice is None else f"{said}; the result has the {choice.name} {choice.value}: {choice.reason}"
 
     def _unread_labels(self) -> list[str]:
-        task = next((each for each in self.plan.choices if each.name == "task"), None)
+        task = self.plan.choice("task")
         if task is None or task.value != Kind.UNKNOWN.value or self.plan.outputs:
             return []
         return [f"the labels were not learnt ({task.reason})"]
@@ -168,7 +165,8 @@ class Report:
         return ["## Race", "", *markdown_table(head, rows)]
 
     def _replanned(self) -> list[str]:
-        changes = [line for choice in self.plan.choices if choice.name == "re-planned" for line in choice.value]
+        replanned = self.plan.choice("re-planned")
+        changes = [] if replanned is None else replanned.value
         return ["## Planned anew", "", "```diff", *changes, "```", ""] if changes else []
 
     def _similarity(self) -> list[str]:

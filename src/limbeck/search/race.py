@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning.plan import Plan
 from limbeck.search.gain import PRIORS, SURE, chance_of_gain
+from limbeck.search.rates import same_at_other_rates
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import twin
 from limbeck.training.candidate import Candidate
@@ -129,11 +129,11 @@ class Race:
         outcomes = SideBySide(candidates).fit(train, validation, resume=resume)
         if all(each.diverged is not None for each in outcomes):
             raise next(each.diverged for each in outcomes if each.diverged is not None)
-        own = self._own
-        lead = min(range(own), key=lambda place: _rank(outcomes[place]))
+        own = len(same_at_other_rates([each.plan for each in self.entrants], self.entrants[0].plan))
+        lead = _best(outcomes[:own])
         chances: list[float | None] = [None] * len(outcomes)
         if len(outcomes) > own and self.metric is not None and validation is not None:
-            chances[own:] = self._chances(lead, outcomes, validation, self.metric)
+            chances[own:] = self._chances(lead, own, outcomes, validation, self.metric)
         standings = tuple(
             Standing(entrant.name, None if outcome.diverged else outcome.evaluation, entrant.plan.training.lr, chance)
             for entrant, outcome, chance in zip(self.entrants, outcomes, chances, strict=True)
@@ -147,14 +147,8 @@ class Race:
             choices.append(Choice("recipe", self.entrants[place].name, reason, found))
         return Result(self.entrants[place], outcomes[place].evaluation, standings, tuple(choices))
 
-    @property
-    def _own(self) -> int:
-        """How many of the entrants are the default, at one rate or another."""
-        first = self.entrants[0].plan
-        return sum((each.plan.terms, each.plan.outputs) == (first.terms, first.outputs) for each in self.entrants)
-
     def _best_rate(self, standings: Sequence[Standing], lead: int) -> Choice:
-        known = next((each for each in self.entrants[0].plan.choices if each.name == "learning rate"), None)
+        known = self.entrants[0].plan.choice("learning rate")
         rule = "" if known is None else f"; the rule says {known.value}: {known.reason}"
         numbers = {str(each.rate): _number(each) for each in standings}
         reason = f"best on validation of {len(standings)} whole trainings side by side{rule}"
@@ -184,10 +178,10 @@ class Race:
         )
 
     def _chances(
-        self, lead: int, outcomes: Sequence[Outcome], validation: Iterable[Any], metric: Metric
+        self, lead: int, own: int, outcomes: Sequence[Outcome], validation: Iterable[Any], metric: Metric
     ) -> list[float | None]:
         """How probable it is of each rival that it is better than the default; of what did not finish not at all."""
-        rivals, own = self.entrants[self._own :], self._own
+        rivals = self.entrants[own:]
         finished = [each.diverged is None for each in outcomes]
         if not finished[lead]:
             return [1.0 if there else 0.0 for there in finished[own:]]
@@ -225,12 +219,15 @@ class _Recorded:
         return torch.cat(self._kept)
 
 
-def _rank(outcome: Outcome) -> tuple[float, ...]:
-    """By which the best of the default's rates comes first; of equals the first one."""
-    if outcome.diverged is not None:
-        return (math.inf,)
-    found = outcome.evaluation
-    return (0.0, 0.0) if found is None else (-found.metric, found.loss)
+def _best(outcomes: Sequence[Outcome]) -> int:
+    """The place of the one that validates best, of equals the first; where none validates the first that finished."""
+    finished = [place for place, each in enumerate(outcomes) if each.diverged is None]
+    lead, best = next(iter(finished), 0), None
+    for place in finished:
+        found = outcomes[place].evaluation
+        if found is not None and found.better_than(best):
+            lead, best = place, found
+    return lead
 
 
 def _decided(chances: Sequence[float | None], lead: int, *, led: bool) -> tuple[int, str]:

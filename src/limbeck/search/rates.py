@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 from accelerate import Accelerator
@@ -16,7 +15,7 @@ from limbeck.teachers.feature_source import FeatureSource
 
 # AdamW's own, where the rule says nothing.
 FALLBACK = 1e-3
-# What takes part beside the rate that the rule says, which errs by more than two on the low side only.
+# What takes part beside the rate of the rule, which asks too little of recurrent students and transformers.
 _HIGHER, _FACTOR = "3x-rate", 3.0
 OWN_RATES = Choice(
     "learning rate",
@@ -62,8 +61,3 @@ def higher(plan: Plan) -> Plan:
 def same_at_other_rates(plans: Sequence[Plan], plan: Plan) -> list[Plan]:
     """Those of the plans that differ from this one in their rate alone."""
     return [each for each in plans if (each.terms, each.outputs) == (plan.terms, plan.outputs)]
-
-
-def copies(distiller: Distiller, count: int) -> list[Distiller]:
-    """So many distillers that start as this one does, with students of their own."""
-    return [copy.deepcopy(distiller) for _ in range(count)]

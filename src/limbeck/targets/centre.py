@@ -51,4 +51,4 @@ class Centre(Target):
             )
         x, mask = teacher.full_precision().x, teacher.mask
         count = len(x) if mask is None else mask.sum(0).clamp_min(1).to(x.dtype).unsqueeze(-1)
-        return teacher._replace(x=zeroed(x - zeroed(x, mask).sum(0) / count, mask))
+        return teacher.holding(zeroed(x - zeroed(x, mask).sum(0) / count, mask))

@@ -103,7 +103,7 @@ class ChannelWeights(FittedTarget):
     def forward(self, teacher: Feature, /) -> Feature:
         """Weigh with the frozen statistics."""
         self.require_fitted()
-        return teacher._replace(x=(teacher.x - self.mean) * self.factor)
+        return teacher.holding((teacher.x - self.mean) * self.factor)
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -46,7 +46,7 @@ class LayerNorm(Target):
     def forward(self, teacher: Feature, /) -> Feature:
         """Normalise each position."""
         x = teacher.full_precision().x
-        return teacher._replace(x=F.layer_norm(x, x.shape[-1:], eps=self.eps))
+        return teacher.holding(F.layer_norm(x, x.shape[-1:], eps=self.eps))
 
     def extra_repr(self) -> str:
         """Options."""

@@ -46,7 +46,7 @@ class Normalise(Target):
 
     def forward(self, teacher: Feature, /) -> Feature:
         """Scale each position."""
-        return teacher._replace(x=F.normalize(teacher.full_precision().x, dim=-1, eps=self.eps))
+        return teacher.holding(F.normalize(teacher.full_precision().x, dim=-1, eps=self.eps))
 
     def extra_repr(self) -> str:
         """Options."""

@@ -94,7 +94,7 @@ class PCA(FittedTarget):
         self.require_fitted()
         x = teacher.full_precision().x
         with torch.autocast(x.device.type, enabled=False):
-            return teacher._replace(x=linear(x - self.mean, self.axes) / self.scale)
+            return teacher.holding(linear(x - self.mean, self.axes) / self.scale)
 
     def describe(self, spec: FeatureSpec, /) -> FeatureSpec:
         """The teacher's spec with fewer channels."""

@@ -86,7 +86,7 @@ class PHIS(FittedTarget):
         self.require_fitted()
         x = teacher.full_precision().x
         with torch.autocast(x.device.type, enabled=False):
-            return teacher._replace(x=linear(x - self.mean, self.rotation) / self.scale)
+            return teacher.holding(linear(x - self.mean, self.rotation) / self.scale)
 
     def extra_repr(self) -> str:
         """Sizes."""

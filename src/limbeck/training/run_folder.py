@@ -20,8 +20,6 @@ from limbeck.errors import RunError
 from limbeck.whole_file import whole_file, write_text
 
 _EXTRA = "student-extra.pt"
-# The recipe that others race against.
-DEFAULT = "auto"
 
 
 class RunFolder:
