@@ -147,26 +147,18 @@ class Pipeline:
         record.begin(plan, pair.batches[0], self.options.facts, metric=selection.name, before=before)
         plan, *rivals = self._rated([plan, *plans[1:]], distillers, source)
         same = self.ground.other_rates(plan, len(rivals))
+        plans = [plan, *same, *rivals]
         with _closed([copy.deepcopy(distiller) for _ in same]) as others:
-            distillers = [distiller, *others, *distillers[1:]]
-            return self._trained([plan, *same, *rivals], length, distillers, source, selection, before)
+            histories = record.plans(plans, resume=self.options.resume)
+            entered = [distiller, *others, *distillers[1:]]
+            return self._trained(self._race(plans, length, entered, source, selection, histories), selection, before)
 
-    def _trained(
-        self,
-        plans: list[Plan],
-        length: Length,
-        distillers: list[Distiller],
-        source: FeatureSource,
-        selection: Selection,
-        before: Sequence[Sequence[float]],
-    ) -> Report:
-        pair, record, distiller = self.ground.pair, self.ground.record, distillers[0]
-        histories = record.plans(plans, resume=self.options.resume)
-        race = self._race(plans, length, distillers, source, selection, histories)
+    def _trained(self, race: Race, selection: Selection, before: Sequence[Sequence[float]]) -> Report:
+        pair, record, first, source = self.ground.pair, self.ground.record, race.entrants[0], race.source
         self._stage = _TRAINING
         result = race.run(pair.train, pair.validation, resume=self.options.resume)
         winner = result.winner
-        if winner.distiller is not distiller:
+        if winner is not first:
             self.student.load_state_dict(winner.distiller.student.state_dict())
         record.student(self.student)
         self._stage = "The student is trained, its report was being written"
@@ -176,13 +168,13 @@ class Pipeline:
             history=winner.history,
             evaluation=result.evaluation,
             teacher_score=self._teacher_score(result.evaluation, selection.metric, source),
-            before=before if winner.plan.terms == plans[0].terms else (),
+            before=before if winner.plan.terms == first.plan.terms else (),
             after=linked_similarity(winner.distiller, source, pair.batches),
             seconds=time.monotonic() - self._started,
             run_dir=None if self.ground.folder is None else str(self.ground.folder.path),
             metric=selection.name,
             comparisons=comparisons(pair.facts),
-            standings=result.standings if len(plans) > 1 else (),
+            standings=result.standings if len(race.entrants) > 1 else (),
         )
         record.finish(report)
         race.remove_checkpoints()

@@ -108,7 +108,7 @@ class Race:
     """
 
     entrants: Sequence[Entrant]
-    source: FeatureSource | None
+    source: FeatureSource
     length: Length
     metric: Metric | None
     adapt: Adapt
