@@ -56,8 +56,8 @@ def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
     said = (
         "Test accuracy in percent, mean ± standard error over seeds. The best in hindsight is named on one half of the\n"
         "seeds and measured on the other, as is the regret. Not worse: by less than 0.5 points, one-sided 95 %, Holm over\n"
-        "pairs. Every contender has the same number of trials. The default has none: `search=False`, its rate read off the\n"
-        "first step; tuned, its rate is searched like that of the others. `limbeck` is `limbeck.distill` without any\n"
+        "pairs. Every contender has the same number of trials. The default has none: `search=False`, its rate from the\n"
+        "student's widths; tuned, its rate is searched like that of the others. `limbeck` is `limbeck.distill` without any\n"
         "options: its own rates, its own race and a tenth of the data held out, which the others train on in their final\n"
         "runs.\n"
     )

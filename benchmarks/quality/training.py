@@ -27,7 +27,7 @@ from limbeck.planning import Pair as Look
 from limbeck.planning import Plan, build, fit_targets
 from limbeck.planning.planner import make_plan, mapper_of
 from limbeck.recipe.settings import Settings
-from limbeck.search import first_step_rate
+from limbeck.search.rates import suited
 from limbeck.teachers.feature_source import FeatureSource
 from limbeck.training.accelerating import make_accelerator
 from limbeck.training.length import Length
@@ -258,10 +258,8 @@ class Case:
             return found["rate"], 0.0
         before = time.process_time()
         first = list(itertools.islice(self.batches("train", seed=settings.seed), 2))
-        rate = first_step_rate(distiller, source, first, settings=settings, accelerator=make_accelerator(settings))
-        if rate is None:
-            raise NotApplicable("no first step lowers the loss")
-        return rate, time.process_time() - before
+        found = suited(distiller, source, first, settings=settings, accelerator=make_accelerator(settings))
+        return float(str(found.value)), time.process_time() - before
 
 
 def _length(settings: Settings) -> Length:

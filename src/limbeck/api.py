@@ -131,8 +131,9 @@ def distill(  # noqa: PLR0913 - every choice that limbeck makes can be overridde
         steps: optimizer steps, in place of the steps or epochs of recipe or plan.
         epochs: passes over the data, likewise. With neither anywhere, training goes on until validation stops
             improving, at most the longer of 2,000 steps and 30 epochs.
-        lr: highest learning rate, or ``auto`` for what the plan says, else what the first step of each recipe
-            asks for (:func:`limbeck.search.first_step_rate`).
+        lr: highest learning rate, or ``auto`` for what the plan says, else what suits the student: its widths say it
+            where it is untrained (:func:`limbeck.search.width_rate`), its first step where it has learnt before
+            (:func:`limbeck.search.first_step_rate`).
         optimizer: function from parameter groups to an optimizer; AdamW if not given. The rates that it comes with are
             kept, warm-up and decay multiply them, and nothing is searched, unless ``lr`` is given.
         metric: ``auto`` for what suits the labels (``accuracy``, ``label_accuracy`` for several labels at once,

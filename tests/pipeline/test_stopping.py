@@ -11,7 +11,7 @@ import limbeck
 from limbeck.pipeline import Pipeline
 from limbeck.planning import Pair
 from limbeck.recipe import Recipe, Settings
-from limbeck.search import first_step
+from limbeck.search import rates
 from limbeck.training import Candidate, Interrupted, SideBySide
 from tests.toys import loader, pair
 
@@ -43,12 +43,12 @@ def test_while_planning_nothing_is_left_and_the_same_call_works(monkeypatch, tmp
 
 
 def test_while_the_rate_is_looked_for_the_run_goes_on_and_looks_again(monkeypatch, tmp_path):
-    stopping(monkeypatch, first_step._Line, "lowest")
+    stopping(monkeypatch, rates, "width_rate")
     with pytest.raises(Interrupted, match=r"rate was being looked for.*resume=True"):
         distill(run_dir=tmp_path / "run", lr="auto")
     report = distill(run_dir=tmp_path / "run", lr="auto", resume=True)
     rate = next(each for each in report.plan.choices if each.name == "learning rate")
-    assert "first step" in rate.reason
+    assert "untrained" in rate.reason
     assert report.history.rows[0]["step"] == 1
 
 

@@ -13,7 +13,6 @@ from limbeck.outputs import CrossEntropy
 from limbeck.planning import Pair, build, fit_targets
 from limbeck.recipe import Recipe, Settings
 from limbeck.search import first_step, first_step_rate
-from limbeck.search.rates import FALLBACK, higher, ruled
 from limbeck.teachers import Teacher
 from tests.toys import conv_net, loader, pair, trained
 
@@ -131,20 +130,3 @@ def test_frozen_batch_norms_stay_frozen_along_both_lines(monkeypatch):
         built.student[1].eval()
         first_step_rate(built, source, known, settings=plan.training, accelerator=Accelerator(cpu=True))
     assert modes == [[False, True], [False, True]]
-
-
-def test_a_plan_gets_its_rate_and_a_triple_of_it_under_another_name():
-    for plan, built, source, known in looked("soft-labels"):
-        found = ruled(plan, built, source, known, Accelerator(cpu=True))
-    more = higher(found)
-    assert more.training.lr == pytest.approx(3 * found.training.lr, rel=0.05)
-    assert (found.recipe.name, more.recipe.name) == ("soft-labels", "soft-labels-3x-rate")
-    assert {each.name: each.value for each in more.choices}["learning rate"] == more.training.lr
-
-
-def test_without_a_rule_the_usual_rate_is_taken_and_that_is_said(monkeypatch):
-    monkeypatch.setattr(first_step._Line, "lowest", lambda _: 0.0)
-    for plan, built, source, known in looked("labels"):
-        found = ruled(plan, built, source, known, Accelerator(cpu=True))
-    assert found.training.lr == FALLBACK
-    assert "no first step" in {each.name: each.reason for each in found.choices}["learning rate"]

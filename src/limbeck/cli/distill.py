@@ -26,7 +26,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")]
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="Passes over the data; with neither, until validation stops improving.")
 ]
-Rate = Annotated[float | None, typer.Option(help="Learning rate; read off the first step if not given.")]
+Rate = Annotated[float | None, typer.Option(help="Learning rate; from the student's widths if not given.")]
 MetricOption = Annotated[
     str | None, typer.Option(help="accuracy, label_accuracy or negative_error; what suits the labels if not given.")
 ]

@@ -78,7 +78,7 @@ class Contest:
     """Handwritten digits: a teacher that saw all training digits, a student that sees few with labels.
 
     The student learns from 100 of the 1,257 training digits. Each seed has its own teacher, its own first weights and
-    order of the data; every contender has the same steps and the same way to a learning rate: that of its first step
+    order of the data; every contender has the same steps and the same way to a learning rate: what suits the student
     or its triple, by validation digits. Test digits are read once for each trained network.
 
     Attributes:

@@ -223,7 +223,7 @@ def _recipe_choices(recipe: Recipe, linked: bool) -> list[Choice]:
         Choice("schedule", str(recipe.schedule), recipe.reason("schedule")),
     ]
     reason = "its defaults; projectors, biases and norms are not decayed; the rate first rises"
-    rate = "read off the first step, with its triple beside it in training" if training.lr == "auto" else "given"
+    rate = "one that suits the student, with its triple beside it in training" if training.lr == "auto" else "given"
     return [
         *(choices if linked else []),
         Choice("optimizer", optimizer_phrase(training), reason),

@@ -18,7 +18,7 @@ class Settings(BaseModel):
     """The training part of a recipe and of a plan.
 
     Attributes:
-        lr: learning rate, or ``auto`` for one that is read off the first step.
+        lr: learning rate, or ``auto`` for one that suits the student.
         optimizer: name of a class in ``torch.optim``.
         weight_decay: for the student's matrices; biases, norms and projectors have none. 0.01 is AdamW's default.
         steps: optimizer steps; overrides ``epochs``.

@@ -43,8 +43,9 @@ def first_step_rate(
     direction until it rises. Wide layers, large inputs and trained weights ask for small rates, and show it there.
     Where there are features it is done for the output losses alone too, and the rate is the geometric mean of both:
     projectors that nothing has taught yet make a first step look more dangerous than it is, and outputs alone less.
-    A rule of thumb: in 25 cells of ``benchmarks/rates`` it costs 1.5 points of accuracy on the mean and 4.1 at worst,
-    and is within a factor of two of the best rate in 12, of four in 18.
+    For students whose weights were learnt before: what they know is lost where the loss rises. Of an untrained student
+    the first step says little: in 25 cells of ``benchmarks/rates`` it was within a factor of two of the best in 12,
+    of four in 18, and cost 1.5 points of accuracy on the mean (:func:`~limbeck.search.width_rate` knows better there).
 
     The rule is ours. It costs one backward and about twelve forwards of the student on each batch, twice where there
     are features, and one forward of the teacher.

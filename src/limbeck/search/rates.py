@@ -10,11 +10,15 @@ from limbeck.batch import Batch
 from limbeck.choice import Choice
 from limbeck.distiller.distiller import Distiller
 from limbeck.planning.plan import Plan
+from limbeck.recipe.settings import Settings
 from limbeck.search.first_step import first_step_rate
+from limbeck.search.width_rate import has_learnt, width_rate
 from limbeck.teachers.feature_source import FeatureSource
 
 # AdamW's own, where the rule says nothing.
 FALLBACK = 1e-3
+# Their steps are as long as the gradient; all others of torch divide by its size.
+_PLAIN = frozenset({"SGD", "ASGD"})
 # What takes part beside the rate of the rule, which asks too little of recurrent students and transformers.
 _HIGHER, _FACTOR = "3x-rate", 3.0
 OWN_RATES = Choice(
@@ -24,6 +28,40 @@ OWN_RATES = Choice(
 )
 
 
+def suited(
+    distiller: Distiller,
+    source: FeatureSource | None,
+    batches: Sequence[Batch],
+    *,
+    settings: Settings,
+    accelerator: Accelerator,
+) -> Choice:
+    """The rate that suits a student, and why.
+
+    An untrained student says it by the widths of its layers (:func:`~limbeck.search.width_rate`). Where weights were
+    learnt before, what matters is how far they can move before the loss rises, which the first step shows
+    (:func:`~limbeck.search.first_step_rate`). So it does for plain gradient steps, whose length depends on the loss.
+
+    Args:
+        distiller: holds the student; it is not touched.
+        source: gives the teacher's side; ``None`` if no loss needs it.
+        batches: the first of the training data.
+        settings: of the training: optimizer, weight decay and seed.
+        accelerator: of the training.
+    """
+    learnt, plain = has_learnt(distiller.student), settings.optimizer in _PLAIN
+    if learnt or plain:
+        found = first_step_rate(distiller, source, batches, settings=settings, accelerator=accelerator)
+        why = "the student's weights are trained" if learnt else f"{settings.optimizer} has steps of any length"
+        reason = f"where the first step lowers the loss most, as {why}"
+    else:
+        found = width_rate(distiller.student)
+        reason = "one over the mean number of inputs of its layers, as the student is untrained"
+    if found is None:
+        found, reason = FALLBACK, "the usual one, as no layer and no first step says another"
+    return Choice("learning rate", found, reason)
+
+
 def ruled(
     plan: Plan,
     distiller: Distiller,
@@ -31,23 +69,9 @@ def ruled(
     batches: Sequence[Batch],
     accelerator: Accelerator,
 ) -> Plan:
-    """The plan with the rate that its own loss asks for.
-
-    The rate decides more than the recipe, and the best one for a recipe is often not the student's own (our prototype:
-    47 of 134 cells share it); so each has its rate read off the first step of its own training.
-
-    Args:
-        plan: without a rate.
-        distiller: built from it; it is not touched.
-        source: gives the teacher's side.
-        batches: the first of the training data.
-        accelerator: of the training.
-    """
-    found = first_step_rate(distiller, source, batches, settings=plan.training, accelerator=accelerator)
-    reason = "where the optimizer's first step lowers the loss most"
-    if found is None:
-        found, reason = FALLBACK, "the usual one, as no first step lowers the loss"
-    return plan.with_training(lr=found).with_choices(Choice("learning rate", found, reason))
+    """A plan without a rate, with the one that suits its student (:func:`suited`)."""
+    found = suited(distiller, source, batches, settings=plan.training, accelerator=accelerator)
+    return plan.with_training(lr=found.value).with_choices(found)
 
 
 def higher(plan: Plan) -> Plan:

@@ -1,0 +1,92 @@
+"""The learning rate that an untrained student asks for, from how wide its layers are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# Beyond this a matrix is no longer noise. Of 40 untrained networks the median matrix has at most 1.01, of eight trained
+# ones at least 1.10, after 400 steps already.
+_NOISE = 1.05
+# So many matrices are looked at, by so many steps of power iteration.
+_LOOKED_AT, _STEPS = 32, 20
+# In smaller ones chance alone goes beyond.
+_LEAST_WIDTH = 8
+
+
+def width_rate(student: nn.Module) -> float | None:
+    r"""One over the mean number of inputs of the student's layers, to two digits.
+
+    An adaptive optimizer moves every weight by about its rate $\eta$ at each step, so what a layer of $n$ inputs gives
+    moves by about $\eta n$ times their size, whatever the loss is (Yang et al., "Tensor Programs V", NeurIPS 2021,
+    https://arxiv.org/abs/2203.03466, who scale the rates of hidden layers so):
+
+    $$ \eta = \Bigl( \tfrac1L \sum_{l=1}^L n_l \Bigr)^{-1} $$
+
+    That the constant is one and the mean is taken over the layers is ours; ``benchmarks/rates`` says what it costs.
+    Embeddings count as no layers, and neither does what is frozen. Inputs are taken to be of the size of one.
+
+    Returns:
+        ``None`` if no layer is trained.
+
+    Example:
+        >>> width_rate(nn.Sequential(nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 10)))
+        0.019
+    """
+    inputs = [count for matrix, count in _matrices(student) if matrix.requires_grad]
+    return float(f"{1 / statistics.mean(inputs):.2g}") if inputs else None
+
+
+@torch.no_grad()
+def has_learnt(student: nn.Module) -> bool:
+    r"""Whether the weights come from a training.
+
+    Of a matrix of independent numbers the largest singular value is the edge of Marchenko and Pastur (1967),
+
+    $$ \sigma (\sqrt m + \sqrt n), $$
+
+    with $\sigma$ their standard deviation; what has been learnt stands out beyond it (Martin & Mahoney, "Implicit
+    Self-Regularization in Deep Neural Networks", JMLR 2021, https://arxiv.org/abs/1810.01075). The median matrix
+    counts, as some start in a way of their own; where all are narrower than eight, nothing can be told, and it is no.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> layer = nn.Linear(64, 64)
+        >>> has_learnt(layer)
+        False
+        >>> with torch.no_grad():
+        ...     _ = layer.weight.add_(0.1 * torch.ones(64, 1) @ torch.rand(1, 64))  # all have found the same direction
+        >>> has_learnt(layer)
+        True
+    """
+    found = [matrix.flatten(1).float() for matrix, _ in _matrices(student)]
+    found = [each for each in found if min(each.shape) >= _LEAST_WIDTH and each.std() > 0]
+    found = found[:: max(1, len(found) // _LOOKED_AT)]
+    return bool(found) and statistics.median(map(_beyond_noise, found)) > _NOISE
+
+
+def _matrices(student: nn.Module) -> Iterator[tuple[nn.Parameter, int]]:
+    """Every layer's weights and how many inputs each of its outputs has; an embedding looks one row up at a time."""
+    for module in student.modules():
+        if not isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            for each in module.parameters(recurse=False):
+                # The layer of that name of the older language models keeps its matrix the other way round.
+                inputs = len(each) if type(module).__name__ == "Conv1D" else math.prod(each.shape[1:])
+                if each.ndim >= 2 and len(each) > 1 and inputs > 1:
+                    yield each, inputs
+
+
+def _beyond_noise(matrix: Float[Tensor, "m n"]) -> float:
+    """The largest singular value over that of noise of the same size."""
+    rows, columns = matrix.shape
+    # A start of its own, so that nobody's random numbers are used up.
+    direction = torch.linspace(1, 2, columns, device=matrix.device).sin()
+    for _ in range(_STEPS):
+        direction = matrix.T @ (matrix @ direction)
+        direction = direction / direction.norm()
+    return float((matrix @ direction).norm() / (matrix.std() * (rows**0.5 + columns**0.5)))
