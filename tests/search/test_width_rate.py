@@ -21,8 +21,24 @@ def rate(*counts):
 def test_it_is_one_over_the_mean_number_of_inputs():
     grouped = nn.Conv2d(8, 8, 3, groups=4)
     assert width_rate(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), grouped)) == rate(27, 18)
-    assert width_rate(nn.GRU(4, 32)) == rate(4, 32)
+    assert width_rate(nn.LSTM(32, 32, 2)) == rate(32)
     assert width_rate(nn.MultiheadAttention(16, 2)) == rate(16, 16)
+
+
+@pytest.mark.parametrize(("wide", "size"), [(64, 0.02), (1024, 0.02), (1024, 0.005)])
+def test_a_layer_that_starts_with_small_weights_counts_as_so_much_wider(wide, size):
+    layer = nn.Linear(wide, 256)
+    nn.init.normal_(layer.weight, std=size)
+    expected = max(wide, (wide / 3) ** 0.5 / size)
+    assert width_rate(layer) == pytest.approx(1 / expected, rel=0.03)
+
+
+def test_a_layer_that_starts_at_zero_or_with_large_weights_counts_as_it_is():
+    layer = nn.Linear(64, 64)
+    nn.init.zeros_(layer.weight)
+    assert width_rate(layer) == rate(64)
+    nn.init.kaiming_normal_(layer.weight)
+    assert width_rate(layer) == rate(64)
 
 
 def test_embeddings_positions_and_frozen_layers_are_no_layers():

@@ -13,20 +13,25 @@ from torch import Tensor, nn
 # Beyond this a matrix is no longer noise. Of 40 untrained networks the median matrix has at most 1.01, of eight trained
 # ones at least 1.10, after 400 steps already.
 _NOISE = 1.05
+# Weights that are by chance a little smaller than usual are not small.
+_USUAL = 0.8
 # So many matrices are looked at, by so many steps of power iteration.
 _LOOKED_AT, _STEPS = 32, 20
 # In smaller ones chance alone goes beyond.
 _LEAST_WIDTH = 8
 
 
+@torch.no_grad()
 def width_rate(student: nn.Module) -> float | None:
     r"""One over the mean number of inputs of the student's layers, to two digits.
 
     An adaptive optimizer moves every weight by about its rate $\eta$ at each step, so what a layer of $n$ inputs gives
     moves by about $\eta n$ times their size, whatever the loss is (Yang et al., "Tensor Programs V", NeurIPS 2021,
-    https://arxiv.org/abs/2203.03466, who scale the rates of hidden layers so):
+    https://arxiv.org/abs/2203.03466, who scale the rates of hidden layers so). What it gives is of a size of about
+    $\sigma \sqrt{n}$, with $\sigma$ the standard deviation of its weights: a layer that starts with smaller weights
+    than PyTorch's own, $1 / \sqrt{3 n}$, is moved by more of its size, and counts as so much wider:
 
-    $$ \eta = \Bigl( \tfrac1L \sum_{l=1}^L n_l \Bigr)^{-1} $$
+    $$ \eta = \Bigl( \tfrac1L \sum_{l=1}^L n_l \max \bigl( 1, \tfrac{1}{\sigma_l \sqrt{3 n_l}} \bigr) \Bigr)^{-1} $$
 
     That the constant is one and the mean is taken over the layers is ours; ``benchmarks/rates`` says what it costs.
     Embeddings count as no layers, and neither does what is frozen. Inputs are taken to be of the size of one.
@@ -38,7 +43,7 @@ def width_rate(student: nn.Module) -> float | None:
         >>> width_rate(nn.Sequential(nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 10)))
         0.019
     """
-    inputs = [count for matrix, count in _matrices(student) if matrix.requires_grad]
+    inputs = [_wide(matrix, count) for matrix, count in _matrices(student) if matrix.requires_grad]
     return float(f"{1 / statistics.mean(inputs):.2g}") if inputs else None
 
 
@@ -79,6 +84,14 @@ def _matrices(student: nn.Module) -> Iterator[tuple[nn.Parameter, int]]:
                 inputs = len(each) if type(module).__name__ == "Conv1D" else math.prod(each.shape[1:])
                 if each.ndim >= 2 and len(each) > 1 and inputs > 1:
                     yield each, inputs
+
+
+def _wide(matrix: Tensor, inputs: int) -> float:
+    """How many inputs a layer counts for."""
+    usual = (3 * inputs) ** -0.5
+    size = float(matrix.float().std())
+    # What is zero at first, such as the end of a residual branch, says nothing.
+    return float(inputs) if size == 0 or size > _USUAL * usual else inputs * usual / size
 
 
 def _beyond_noise(matrix: Float[Tensor, "m n"]) -> float:
