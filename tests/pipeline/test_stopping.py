@@ -52,6 +52,35 @@ def test_while_the_rate_is_looked_for_the_run_goes_on_and_looks_again(monkeypatc
     assert report.history.rows[0]["step"] == 1
 
 
+def test_no_gradients_are_left_however_a_training_ends(monkeypatch):
+    teacher, student = pair()
+    options = {"steps": 4, "lr": 0.01, "check_teacher": False, "progress": False}
+    limbeck.distill(teacher, student, loader(), **options)
+    assert all(each.grad is None for each in student.parameters())
+    after = []
+
+    def stopped(candidate, *_):
+        after.extend(each.grad is not None for each in candidate.distiller.student.parameters())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Candidate, "record", stopped)
+    with pytest.raises(Interrupted):
+        limbeck.distill(teacher, student, loader(), **options)
+    assert any(after)
+    assert all(each.grad is None for each in student.parameters())
+
+
+def test_gradients_that_a_student_came_with_are_no_part_of_its_training():
+    found = []
+    for left in (False, True):
+        teacher, student = pair()
+        for each in student.parameters():
+            each.grad = torch.ones_like(each) if left else None
+        limbeck.distill(teacher, student, loader(), steps=2, lr=0.01, check_teacher=False, progress=False)
+        found.append(student.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
 def test_a_second_ctrl_c_in_training_says_how_to_go_on(monkeypatch, tmp_path):
     stopping(monkeypatch, Candidate, "step")
     with pytest.raises(Interrupted, match=r"being trained.*resume=True"):

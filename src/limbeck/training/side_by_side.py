@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from torch.utils.data import IterableDataset
@@ -122,7 +122,7 @@ class SideBySide:
         """
         if len(self.candidates) > 1 and self.accelerator.num_processes > 1:
             return [SideBySide([each]).fit(train, validation, resume=resume)[0] for each in self.candidates]
-        with undisturbed(), PatientInterrupt() as interrupt, self._bar() as bar:
+        with undisturbed(), self._without_gradients(), PatientInterrupt() as interrupt, self._bar() as bar:
             held = None if validation is None else self._dealt(validation, even=False)
             data = _Data(self._dealt(train, even=True), held)
             for each in self.candidates:
@@ -138,6 +138,15 @@ class SideBySide:
         # It has the loaders too; the other accelerators are the candidates' own and go with them.
         self.accelerator.free_memory()
         return [Outcome(each.state.evaluation, each.diverged) for each in self.candidates]
+
+    @contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        """However the training ends, no gradients are left; those of the last step are there until then."""
+        try:
+            yield
+        finally:
+            for each in self.candidates:
+                each.distiller.zero_grad()
 
     def _dealt(self, loader: Iterable[Any], *, even: bool) -> Iterable[Any]:
         """A loader of this process's share, with the user's own left as it is."""
