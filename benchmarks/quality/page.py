@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+# Written by hand, as nothing in the summary says it.
+TRIED = Path(__file__).with_name("tried.md")
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -17,6 +21,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         _methods(summary["methods"]),
         _labels(summary["labels"]),
         _missing(summary["pairs"]),
+        TRIED.read_text(encoding="utf-8"),
     ]
     return "\n".join(part for part in parts if part)
 
