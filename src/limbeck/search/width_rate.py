@@ -69,10 +69,10 @@ def has_learnt(student: nn.Module) -> bool:
         >>> has_learnt(layer)
         True
     """
-    found = [matrix.flatten(1).float() for matrix, _ in _matrices(student)]
-    found = [each for each in found if min(each.shape) >= _LEAST_WIDTH and each.std() > 0]
-    found = found[:: max(1, len(found) // _LOOKED_AT)]
-    return bool(found) and statistics.median(map(_beyond_noise, found)) > _NOISE
+    wide = [matrix for matrix, _ in _matrices(student) if min(len(matrix), matrix[0].numel()) >= _LEAST_WIDTH]
+    some = wide[:: math.ceil(len(wide) / _LOOKED_AT) or 1]
+    found = [_beyond_noise(each.flatten(1).float()) for each in some if each.float().std() > 0]
+    return bool(found) and statistics.median(found) > _NOISE
 
 
 def _matrices(student: nn.Module) -> Iterator[tuple[nn.Parameter, int]]:
