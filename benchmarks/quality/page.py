@@ -14,7 +14,7 @@ TRIED = Path(__file__).with_name("tried.md")
 def markdown(summary: Mapping[str, Any]) -> str:
     """The page."""
     parts = [
-        "# What works\n\nWritten by `make bench-quality` from `benchmarks/quality/summary.json`; not edited by hand.\n",
+        "# What works\n\nWritten by `make bench-quality` from `benchmarks/quality/summary.json` and `tried.md`; not edited by hand.\n",
         _warning(summary),
         _pairs(summary["pairs"]),
         _compute(summary),

@@ -205,8 +205,8 @@ class Groundwork:
         reasons = {
             "the recipe or the plan was given": options.recipe is not None or options.plan is not None,
             "the search was switched off": options.budget is None,
-            "the rate was given, and each recipe needs its own": plan.training.lr != "auto",
-            "the optimizer's own rates are used, and each recipe needs its own": options.optimizer is not None,
+            "the rate was given, and may not suit every recipe": plan.training.lr != "auto",
+            "the optimizer's own rates are used, and may not suit every recipe": options.optimizer is not None,
             "the loss of the labels is your own": options.task_loss is not None,
             "there is no validation data to judge by": self.pair.validation is None,
             "there are no labels to judge by": self.metric[1] is None,

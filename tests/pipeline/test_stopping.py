@@ -70,13 +70,17 @@ def test_no_gradients_are_left_however_a_training_ends(monkeypatch):
     assert all(each.grad is None for each in student.parameters())
 
 
-def test_gradients_that_a_student_came_with_are_no_part_of_its_training():
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradients_that_a_student_came_with_are_no_part_of_its_training(accumulate):
+    recipe = Recipe.load("auto").model_copy(update={"training": Settings(accumulate=accumulate)})
+    options = {"recipe": recipe, "steps": 2, "lr": 0.01, "check_teacher": False, "progress": False}
     found = []
     for left in (False, True):
         teacher, student = pair()
+        student[0].requires_grad_(False)
         for each in student.parameters():
             each.grad = torch.ones_like(each) if left else None
-        limbeck.distill(teacher, student, loader(), steps=2, lr=0.01, check_teacher=False, progress=False)
+        limbeck.distill(teacher, student, loader(), **options)
         found.append(student.state_dict())
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 

@@ -17,9 +17,9 @@ from limbeck.teachers.feature_source import FeatureSource
 
 # AdamW's own, where the rule says nothing.
 FALLBACK = 1e-3
-# Their steps are as long as the gradient; all others of torch divide by its size.
-_PLAIN = frozenset({"SGD", "ASGD"})
-# What takes part beside the rate of the rule, which asks too little of recurrent students and transformers.
+# They move every weight by about the rate; steps of others are as long as the gradient, or of a length of their own.
+_ADAPTIVE = frozenset({"Adam", "AdamW", "NAdam", "Adamax", "RMSprop"})
+# What takes part beside the rate of the rule, which asks too little of recurrent students.
 _HIGHER, _FACTOR = "3x-rate", 3.0
 OWN_RATES = Choice(
     "learning rate",
@@ -40,7 +40,7 @@ def suited(
 
     An untrained student says it by the widths of its layers (:func:`~limbeck.search.width_rate`). Where weights were
     learnt before, what matters is how far they can move before the loss rises, which the first step shows
-    (:func:`~limbeck.search.first_step_rate`). So it does for plain gradient steps, whose length depends on the loss.
+    (:func:`~limbeck.search.first_step_rate`). So it does for optimizers that are not of Adam's kind, such as SGD.
 
     Args:
         distiller: holds the student; it is not touched.
@@ -49,14 +49,14 @@ def suited(
         settings: of the training: optimizer, weight decay and seed.
         accelerator: of the training.
     """
-    learnt, plain = has_learnt(distiller.student), settings.optimizer in _PLAIN
-    if learnt or plain:
+    learnt, adaptive = has_learnt(distiller.student), settings.optimizer in _ADAPTIVE
+    if learnt or not adaptive:
         found = first_step_rate(distiller, source, batches, settings=settings, accelerator=accelerator)
-        why = "the student's weights are trained" if learnt else f"{settings.optimizer} has steps of any length"
+        why = "the student's weights are trained" if learnt else f"{settings.optimizer} has steps of its own length"
         reason = f"where the first step lowers the loss most, as {why}"
     else:
         found = width_rate(distiller.student)
-        reason = "one over the mean number of inputs of its layers, as the student is untrained"
+        reason = "from the widths of its layers and the size of their weights, as the student is untrained"
     if found is None:
         found, reason = FALLBACK, "the usual one, as no layer and no first step says another"
     return Choice("learning rate", found, reason)

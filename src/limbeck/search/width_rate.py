@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 # Beyond this a matrix is no longer noise. Of 40 untrained networks the median matrix has at most 1.01, of eight trained
 # ones at least 1.10, after 400 steps already.
 _NOISE = 1.05
-# Weights that are by chance a little smaller than usual are not small.
-_USUAL = 0.8
+# Weights that are by chance a little smaller than usual are not small; such as begin at almost nothing on purpose, at
+# the end of a residual branch or of the network, say nothing. Small starts of whole networks are 0.2 and more.
+_USUAL, _NOTHING = 0.8, 0.02
 # So many matrices are looked at, by so many steps of power iteration.
 _LOOKED_AT, _STEPS = 32, 20
 # In smaller ones chance alone goes beyond.
@@ -34,7 +36,8 @@ def width_rate(student: nn.Module) -> float | None:
     $$ \eta = \Bigl( \tfrac1L \sum_{l=1}^L n_l \max \bigl( 1, \tfrac{1}{\sigma_l \sqrt{3 n_l}} \bigr) \Bigr)^{-1} $$
 
     That the constant is one and the mean is taken over the layers is ours; ``benchmarks/rates`` says what it costs.
-    Embeddings count as no layers, and neither does what is frozen. Inputs are taken to be of the size of one.
+    Embeddings count as no layers, and neither does what is frozen, nor weights of three axes that belong to no
+    convolution (experts, positions). Inputs are taken to be of the size of one.
 
     Returns:
         ``None`` if no layer is trained.
@@ -58,6 +61,7 @@ def has_learnt(student: nn.Module) -> bool:
     with $\sigma$ their standard deviation; what has been learnt stands out beyond it (Martin & Mahoney, "Implicit
     Self-Regularization in Deep Neural Networks", JMLR 2021, https://arxiv.org/abs/1810.01075). The median matrix
     counts, as some start in a way of their own; where all are narrower than eight, nothing can be told, and it is no.
+    Frozen matrices count too: what is trained beside them builds on what they know.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -75,23 +79,32 @@ def has_learnt(student: nn.Module) -> bool:
     return bool(found) and statistics.median(found) > _NOISE
 
 
-def _matrices(student: nn.Module) -> Iterator[tuple[nn.Parameter, int]]:
+def _matrices(student: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
     """Every layer's weights and how many inputs each of its outputs has; an embedding looks one row up at a time."""
     for module in student.modules():
         if not isinstance(module, nn.Embedding | nn.EmbeddingBag):
             for each in module.parameters(recurse=False):
-                # The layer of that name of the older language models keeps its matrix the other way round.
-                inputs = len(each) if type(module).__name__ == "Conv1D" else math.prod(each.shape[1:])
-                if each.ndim >= 2 and len(each) > 1 and inputs > 1:
+                if each.ndim >= 2 and len(each) > 1 and (inputs := _inputs(module, each)) > 1:
                     yield each, inputs
 
 
-def _wide(matrix: Tensor, inputs: int) -> float:
+def _inputs(module: nn.Module, weight: Tensor) -> float:
+    """How many inputs each output of a layer has; 0 of weights that are none of a known layer."""
+    if isinstance(module, _ConvTransposeNd):
+        return len(weight) / module.groups * math.prod(weight.shape[2:]) / math.prod(module.stride)
+    if isinstance(module, _ConvNd | nn.Bilinear):
+        return float(math.prod(weight.shape[1:]))
+    if weight.ndim > 2:
+        return 0.0
+    # The layer of that name of the older language models keeps its matrix the other way round.
+    return float(len(weight) if type(module).__name__ == "Conv1D" else weight.shape[1])
+
+
+def _wide(matrix: Tensor, inputs: float) -> float:
     """How many inputs a layer counts for."""
     usual = (3 * inputs) ** -0.5
     size = float(matrix.float().std())
-    # What is zero at first, such as the end of a residual branch, says nothing.
-    return float(inputs) if size == 0 or size > _USUAL * usual else inputs * usual / size
+    return inputs * usual / size if _NOTHING * usual < size < _USUAL * usual else inputs
 
 
 def _beyond_noise(matrix: Float[Tensor, "m n"]) -> float:

@@ -141,7 +141,9 @@ class SideBySide:
 
     @contextmanager
     def _without_gradients(self) -> Iterator[None]:
-        """However the training ends, no gradients are left; those of the last step are there until then."""
+        """However the training ends, no gradients are left, and none that the student came with take part."""
+        for each in self.candidates:
+            each.distiller.zero_grad()
         try:
             yield
         finally:
