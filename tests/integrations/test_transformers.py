@@ -296,6 +296,7 @@ def test_two_processes_train_one_student(tmp_path):
     script = tmp_path / "job.py"
     script.write_text(
         f"""
+import os
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
@@ -310,7 +311,9 @@ for row in (row for row in trained.state.log_history if "loss" in row):
     total = sum(weight * row[f"term/{{name}}"] for name, weight in shares.items())
     assert abs(total - row["loss"]) < 1e-4 * abs(row["loss"]), (total, row["loss"])
 torch.save(trained.distiller.state_dict(), Path({str(tmp_path)!r}) / f"{{trained.args.process_index}}.pt")
+torch.distributed.barrier()
 torch.distributed.destroy_process_group()
+os._exit(0)  # gloo's threads may still run when the interpreter ends, which then aborts
 """
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
