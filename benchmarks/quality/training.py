@@ -258,8 +258,8 @@ class Case:
             return found["rate"], 0.0
         before = time.process_time()
         first = list(itertools.islice(self.batches("train", seed=settings.seed), 2))
-        found = suited(distiller, source, first, settings=settings, accelerator=make_accelerator(settings))
-        return float(str(found.value)), time.process_time() - before
+        said = suited(distiller, source, first, settings=settings, accelerator=make_accelerator(settings))
+        return said.value, time.process_time() - before
 
 
 def _length(settings: Settings) -> Length:

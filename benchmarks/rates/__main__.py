@@ -111,11 +111,11 @@ def table():
         best = max(GRID, key=lambda rate: accuracies[rate]["accuracy"])
         picked = max(GRID, key=lambda rate: (short[rate]["validation"], -short[rate]["loss"]))
         rules = [("limbeck's", RULE), ("best of the short runs", picked), ("0.03", 3e-2)]
-        if others := [each for other, each in whole.items() if other != cell and _alike(other) == _alike(cell)]:
+        alike = [each for other, each in whole.items() if _alike(other) == _alike(cell)]
+        if others := [each for each in alike if each is not accuracies]:
             rules.append(("best for other seeds", max(GRID, key=lambda rate: sum(e[rate]["accuracy"] for e in others))))
         for name, rate in rules:
             costs.setdefault(name, []).append(100 * (accuracies[best]["accuracy"] - accuracies[rate]["accuracy"]))
-        alike = [each for other, each in whole.items() if _alike(other) == _alike(cell)]
         factors.append(accuracies[RULE]["lr"] / _peak([sum(e[rate]["accuracy"] for e in alike) for rate in GRID]))
     for name, found in costs.items():
         print(f"{name}: mean {statistics.mean(found):.2f}, worst {max(found):.1f} points, {len(found)} cells")
